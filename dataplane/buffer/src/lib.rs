@@ -1,0 +1,17 @@
+//! Pooled, reference-counted buffers: what a message lives in from the moment it is encoded until
+//! the last session has sent it.
+//!
+//! A [`Pool`] belongs to one worker. [`Pool::get`] gives a [`Buffer`], which one owner fills;
+//! [`Buffer::freeze`] makes it a [`Frame`], which any number of owners on any thread read; dropping
+//! the last of them gives the memory back to the pool it came from. Within a worker, sessions do
+//! not clone frames: they refer to an entry of the worker's [`FrameTable`] by index, so a delivery
+//! costs no atomic operation.
+#![forbid(unsafe_code)]
+
+mod frame;
+mod pool;
+mod table;
+
+pub use frame::{Buffer, Frame};
+pub use pool::{Pool, PoolOptions};
+pub use table::{FrameId, FrameTable};

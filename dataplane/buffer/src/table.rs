@@ -1,0 +1,109 @@
+//! The frames that a worker's sessions refer to, by index.
+
+use crate::Frame;
+
+/// An entry of one worker's [`FrameTable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FrameId(u32);
+
+struct Entry {
+    frame: Option<Frame>,
+    /// References held on this worker; the next free entry when there is no frame.
+    references_or_next: u32,
+}
+
+const END: u32 = u32::MAX;
+
+/// The frames in use on one worker, each with a plain count of the references to it.
+///
+/// A reference is four bytes and costs an addition, not an atomic operation. Whoever holds one
+/// gives it back with [`release`](Self::release); with the last the frame is dropped.
+pub struct FrameTable {
+    entries: Vec<Entry>,
+    free: u32,
+    used: usize,
+}
+
+impl FrameTable {
+    /// A table without entries.
+    pub fn new() -> Self {
+        Self { entries: Vec::new(), free: END, used: 0 }
+    }
+
+    /// Takes `frame` in with one reference, which the caller holds.
+    pub fn insert(&mut self, frame: Frame) -> FrameId {
+        self.used += 1;
+        if self.free == END {
+            let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 frames");
+            self.entries.push(Entry { frame: Some(frame), references_or_next: 1 });
+            return FrameId(index);
+        }
+        let index = self.free;
+        let entry = &mut self.entries[index as usize];
+        self.free = entry.references_or_next;
+        *entry = Entry { frame: Some(frame), references_or_next: 1 };
+        FrameId(index)
+    }
+
+    /// One more reference to the frame of `id`.
+    pub fn retain(&mut self, id: FrameId) {
+        self.entries[id.0 as usize].references_or_next += 1;
+    }
+
+    /// Gives one reference back; with the last the frame is dropped and `id` is void.
+    pub fn release(&mut self, id: FrameId) {
+        let entry = &mut self.entries[id.0 as usize];
+        entry.references_or_next -= 1;
+        if entry.references_or_next == 0 {
+            entry.frame = None;
+            entry.references_or_next = self.free;
+            self.free = id.0;
+            self.used -= 1;
+        }
+    }
+
+    /// The frame of `id`.
+    ///
+    /// # Panics
+    /// When every reference of `id` was given back.
+    pub fn get(&self, id: FrameId) -> &Frame {
+        self.entries[id.0 as usize].frame.as_ref().expect("a reference holds its frame")
+    }
+
+    /// Frames in the table.
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Whether no frame is referred to.
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+}
+
+impl Default for FrameTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Pool, PoolOptions};
+
+    #[test]
+    fn a_frame_leaves_with_its_last_reference_and_its_entry_is_used_again() {
+        let mut pool = Pool::new(PoolOptions::default());
+        let mut table = FrameTable::new();
+        let first = table.insert(pool.get(3).freeze());
+        table.retain(first);
+        table.release(first);
+        assert_eq!(table.get(first).len(), 3);
+        table.release(first);
+        assert!(table.is_empty());
+        let second = table.insert(pool.get(5).freeze());
+        assert_eq!(second, first);
+        assert_eq!(table.get(second).len(), 5);
+    }
+}

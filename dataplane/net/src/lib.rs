@@ -1,0 +1,11 @@
+//! Connections below the protocols: flows of bytes in, queues of shared frames out.
+//!
+//! [`Streams`] is the seam. Everything above it is the same code on kernel sockets and on DPDK;
+//! nothing below it knows of HTTP or WebSocket.
+#![forbid(unsafe_code)]
+
+mod streams;
+
+pub use streams::{
+    Backlog, Event, Flow, FlowId, FlushState, Flushed, ReadState, StreamCounters, Streams, Wake,
+};
