@@ -7,5 +7,5 @@
 mod streams;
 
 pub use streams::{
-    Backlog, Event, Flow, FlowId, FlushState, Flushed, ReadState, StreamCounters, Streams, Wake,
+    Backlog, Event, Flow, FlowId, FlushState, Flushed, Place, ReadState, StreamCounters, Streams, Wake,
 };

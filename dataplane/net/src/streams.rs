@@ -73,6 +73,16 @@ pub struct Flushed {
     pub state: FlushState,
 }
 
+/// Where a control frame goes in a flow's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Behind a frame of which a byte has been sent and behind earlier control frames, ahead of
+    /// all other messages: pings and pongs.
+    Ahead,
+    /// Behind everything: the Close frame, which no message may follow, and HTTP responses.
+    Behind,
+}
+
 /// What waits in the outbound queue of a flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
@@ -146,9 +156,9 @@ pub trait Streams {
     /// Appends a message to the flow's queue; the queue takes a reference of its own.
     fn enqueue(&mut self, flow: FlowId, frame: FrameId);
 
-    /// Queues a control frame: behind a message of which a byte has been sent and behind earlier
-    /// control frames, ahead of all other messages. The queue takes a reference of its own.
-    fn enqueue_control(&mut self, flow: FlowId, frame: FrameId);
+    /// Queues a control frame at `place`. It does not count as a message and is never dropped.
+    /// The queue takes a reference of its own.
+    fn enqueue_control(&mut self, flow: FlowId, frame: FrameId, place: Place);
 
     /// Drops the oldest message of which no byte has been sent and returns its length in bytes;
     /// `None` where there is none. Control frames stay.
