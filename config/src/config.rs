@@ -1,0 +1,257 @@
+//! The checked configuration: what each setting means, and its default.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use crate::{ListenAddress, Secret};
+
+/// More workers than any host this is meant for has CPUs.
+pub(crate) const WORKERS_MAX: usize = 512;
+
+/// Everything the appliance can be told. `Config::default()` is what it does with no file at all.
+///
+/// A `Config` from `load` or `parse` is valid. One that is built or changed in code is to be
+/// looked at by `validate` before it is used.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// `[server]`: where and with what to serve.
+    pub server: Server,
+    /// `[websocket]`: the protocol with the clients.
+    pub websocket: WebSocket,
+    /// `[broadcast]`: fan-out and what a slow client may cost.
+    pub broadcast: Broadcast,
+    /// `[tcp]`: options of the connections.
+    pub tcp: Tcp,
+    /// `[limits]`: what a client may cost before it is a session.
+    pub limits: Limits,
+    /// `[control]`: administration, stopping, logs.
+    pub control: Control,
+}
+
+/// `[server]`: where and with what to serve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Where to accept connections. Default: `127.0.0.1:8080` and `[::1]:8080`.
+    pub listen: Vec<ListenAddress>,
+    /// What carries the packets. Default: `Auto`.
+    pub datapath: Datapath,
+    /// Worker threads, 1 to 512. Default: as many as the host has CPUs for this process.
+    pub workers: usize,
+    /// Shards of the session registry, 1 to 4096. Default: 16.
+    pub session_shards: usize,
+}
+
+/// What carries the packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Datapath {
+    /// DPDK where it is built in, configured and starts; else kernel sockets, with a warning.
+    #[default]
+    Auto,
+    /// DPDK, or fail with the reason.
+    Dpdk,
+    /// Kernel sockets.
+    Kernel,
+}
+
+/// `[websocket]`: the protocol with the clients (RFC 6455).
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebSocket {
+    /// The path of the WebSocket endpoint. Default: `/ws`.
+    pub path: String,
+    /// The largest message taken from a client, in bytes of payload over all its fragments.
+    /// A larger one is answered with Close 1009. Default: 1 MiB.
+    pub message_bytes_max: usize,
+    /// Silence of a client after which it is pinged; `None` for never. Default: 30 s.
+    pub ping_interval: Option<Duration>,
+    /// How long after a ping its pong may take before the session ends. Default: 10 s.
+    pub pong_timeout: Duration,
+    /// How long after our Close the client's may take before the connection is cut. Default: 5 s.
+    pub close_timeout: Duration,
+    /// Which web pages may connect (RFC 6455, section 10.2). Default: `SameOrigin`.
+    pub origins: Origins,
+    /// Subprotocols this server speaks, the preferred one first. Default: none.
+    pub subprotocols: Vec<String>,
+}
+
+/// Which web pages may connect. A client that sends no `Origin` is no web page and may.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origins {
+    /// Those that come from the host named in the request's `Host`.
+    #[default]
+    SameOrigin,
+    /// All.
+    Any,
+    /// Those of these origins, each as a browser sends it: `https://chat.example`.
+    List(Vec<String>),
+}
+
+/// `[broadcast]`: fan-out and what a slow client may cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Broadcast {
+    /// Whether the sender of a message gets it, too. Default: true.
+    pub include_sender: bool,
+    /// Messages queued for one session before the oldest is dropped. Default: 1024.
+    pub backlog_messages_max: usize,
+    /// Bytes queued for one session before the oldest message is dropped. At least one message of
+    /// the largest size with its frame header. Default: 4 MiB.
+    pub backlog_bytes_max: usize,
+    /// Slots of the ring between each ordered pair of workers. Default: 1024.
+    pub mesh_slots: usize,
+}
+
+/// `[tcp]`: options of the connections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tcp {
+    /// Connections that may wait to be accepted, per listening socket. Default: 1024.
+    pub accept_backlog: u32,
+    /// The send buffer of a connection in bytes; `None` leaves it to the system. Default: `None`.
+    pub send_buffer_bytes: Option<usize>,
+    /// The receive buffer of a connection in bytes; `None` leaves it to the system.
+    /// Default: `None`.
+    pub receive_buffer_bytes: Option<usize>,
+    /// Whether small segments leave at once (Nagle's algorithm off). Default: true.
+    pub nodelay: bool,
+    /// Idle time before TCP probes the peer; `None` for never. Default: `None`.
+    pub keepalive: Option<Duration>,
+}
+
+/// `[limits]`: what a client may cost before it is a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// How long a client may take from connecting to the end of its upgrade request.
+    /// Default: 10 s.
+    pub handshake_timeout: Duration,
+    /// The largest request line and header block together, in bytes. Default: 8 KiB.
+    pub handshake_bytes_max: usize,
+    /// The most header fields in a request. Default: 64.
+    pub handshake_headers_max: usize,
+}
+
+/// `[control]`: administration, stopping, logs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Control {
+    /// Where the admin interface listens. Default: `127.0.0.1:9090`.
+    pub admin: AdminAddress,
+    /// What every `POST` to the admin interface must show as its bearer token. Needed where
+    /// `admin` is no loopback address. Default: `None`.
+    pub admin_token: Option<Secret>,
+    /// How long clients may take to be served to the end when the appliance stops. Default: 10 s.
+    pub drain_timeout: Duration,
+    /// How a line of the log is written. Default: `Text`.
+    pub log_format: LogFormat,
+    /// The least important level that is logged. Default: `Info`.
+    pub log_level: LogLevel,
+}
+
+/// Where the admin interface listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// A TCP address, on kernel sockets whatever the data path. Written `127.0.0.1:9090`.
+    Tcp(SocketAddr),
+    /// A Unix socket, on Unix only. Written `unix:/run/hioload.sock`.
+    Unix(PathBuf),
+    /// Nowhere. Written `off`.
+    Off,
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How important a line of the log is, the most important first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// What needs somebody.
+    Error,
+    /// What may need somebody.
+    Warn,
+    /// What an operator wants to know.
+    #[default]
+    Info,
+    /// What a developer wants to know.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server {
+            listen: vec![
+                SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)).into(),
+                SocketAddr::from((Ipv6Addr::LOCALHOST, 8080)).into(),
+            ],
+            datapath: Datapath::Auto,
+            workers: available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX),
+            session_shards: 16,
+        }
+    }
+}
+
+impl Default for WebSocket {
+    fn default() -> Self {
+        WebSocket {
+            path: "/ws".to_owned(),
+            message_bytes_max: 1 << 20,
+            ping_interval: Some(Duration::from_secs(30)),
+            pong_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
+            origins: Origins::SameOrigin,
+            subprotocols: Vec::new(),
+        }
+    }
+}
+
+impl Default for Broadcast {
+    fn default() -> Self {
+        Broadcast {
+            include_sender: true,
+            backlog_messages_max: 1024,
+            backlog_bytes_max: 4 << 20,
+            mesh_slots: 1024,
+        }
+    }
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        Tcp {
+            accept_backlog: 1024,
+            send_buffer_bytes: None,
+            receive_buffer_bytes: None,
+            nodelay: true,
+            keepalive: None,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            handshake_timeout: Duration::from_secs(10),
+            handshake_bytes_max: 8 << 10,
+            handshake_headers_max: 64,
+        }
+    }
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Control {
+            admin: AdminAddress::Tcp((Ipv4Addr::LOCALHOST, 9090).into()),
+            admin_token: None,
+            drain_timeout: Duration::from_secs(10),
+            log_format: LogFormat::Text,
+            log_level: LogLevel::Info,
+        }
+    }
+}
