@@ -88,6 +88,8 @@ pub enum Place {
 pub struct Backlog {
     /// Messages not yet sent in full; control frames do not count.
     pub messages: u32,
+    /// Control frames and responses not yet sent in full.
+    pub controls: u32,
     /// Bytes not yet sent, of messages and control frames.
     pub bytes: usize,
 }
