@@ -2,11 +2,11 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use crate::{ListenAddress, Secret};
+use crate::{ConfigError, ListenAddress, Secret, check, print, read};
 
 /// More workers than any host this is meant for has CPUs.
 pub(crate) const WORKERS_MAX: usize = 512;
@@ -29,6 +29,42 @@ pub struct Config {
     pub limits: Limits,
     /// `[control]`: administration, stopping, logs.
     pub control: Control,
+}
+
+impl Config {
+    /// Reads, parses and checks the file at `path`. What it does not set keeps its default.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is larger than 1 MiB or is not UTF-8, and all that
+    /// [`Config::parse`] refuses.
+    pub fn load(path: impl AsRef<Path>) -> Result<Config, ConfigError> {
+        read::load(path.as_ref())
+    }
+
+    /// Parses and checks the text of a file; `origin` is what messages call it. What it does not
+    /// set keeps its default.
+    ///
+    /// # Errors
+    /// Text that is no TOML, unknown keys and tables, values of the wrong type, and all that
+    /// [`Config::validate`] refuses: every fault with its line and column.
+    pub fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
+        read::parse(text, origin)
+    }
+
+    /// Checks a configuration that was built in code or changed by flags.
+    ///
+    /// # Errors
+    /// Every value that is out of its bounds or contradicts another, by the key of the file that
+    /// would set it.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check::validate(self)
+    }
+
+    /// The configuration as a file that sets every key. `Config::parse` makes an equal one of it,
+    /// unless it holds a secret: that is written as `"***"`, which `parse` refuses.
+    pub fn to_toml(&self) -> String {
+        print::to_toml(self)
+    }
 }
 
 /// `[server]`: where and with what to serve.
@@ -191,10 +227,15 @@ impl Default for Server {
                 SocketAddr::from((Ipv6Addr::LOCALHOST, 8080)).into(),
             ],
             datapath: Datapath::Auto,
-            workers: available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX),
+            workers: workers_suggested(),
             session_shards: 16,
         }
     }
+}
+
+/// As many workers as this process may run at once.
+pub(crate) fn workers_suggested() -> usize {
+    available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX)
 }
 
 impl Default for WebSocket {

@@ -1,5 +1,6 @@
 //! Addresses to listen on.
 
+use std::error::Error;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -73,21 +74,39 @@ fn is_host_name(host: &str) -> bool {
 }
 
 /// Why a text is no [`ListenAddress`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenAddressError {
     /// Neither `ADDRESS:PORT` nor `:PORT`.
-    #[error("expected an address such as \"127.0.0.1:8080\", \"[::1]:8080\" or \":8080\"")]
     Malformed,
     /// A host name in place of an address.
-    #[error(
-        "expected an address, since names are not looked up (for this host write \
-         \"127.0.0.1:{port}\" or \"[::1]:{port}\")"
-    )]
     HostName {
         /// The port that was asked for.
         port: u16,
     },
 }
+
+impl ListenAddressError {
+    /// What should have been written.
+    pub(crate) fn expected(self) -> String {
+        match self {
+            ListenAddressError::Malformed => {
+                "an address such as \"127.0.0.1:8080\", \"[::1]:8080\" or \":8080\"".to_owned()
+            }
+            ListenAddressError::HostName { port } => format!(
+                "an address, since names are not looked up (this host is \"127.0.0.1:{port}\" or \
+                 \"[::1]:{port}\")"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}", self.expected())
+    }
+}
+
+impl Error for ListenAddressError {}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,137 @@
+//! The rules of a configuration, wherever it came from.
+//!
+//! Rules of one key are in `kind`; the rules between keys are here.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use crate::error::{ConfigError, Located};
+use crate::kind::{Kind, overlap};
+use crate::schema::{Key, Visitor, key, visit};
+use crate::size;
+use crate::{AdminAddress, Config};
+
+const LISTEN: Key = key("server", "listen");
+const WORKERS: Key = key("server", "workers");
+const MESSAGE_MAX: Key = key("websocket", "message_max");
+const BACKLOG_MAX: Key = key("broadcast", "backlog_max");
+const MESH_SLOTS: Key = key("broadcast", "mesh_slots");
+const ADMIN: Key = key("control", "admin");
+const ADMIN_TOKEN: Key = key("control", "admin_token");
+
+/// Slots of all the rings of the mesh together. 512 workers with rings of the default size are just
+/// below it.
+const MESH_SLOTS_TOTAL_MAX: usize = 1 << 28;
+
+/// Checks a configuration that was built or changed in code.
+pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
+    let mut checker = Checker { faults: Vec::new(), faulty: BTreeSet::new() };
+    visit(&mut config.clone(), &mut checker);
+    let Checker { mut faults, faulty } = checker;
+    faults.extend(relations(config, &faulty).into_iter().map(|relation| Located {
+        offset: None,
+        key: Some(relation.keys[0].to_string()),
+        message: relation.message,
+    }));
+    if faults.is_empty() { Ok(()) } else { Err(ConfigError::in_code(faults)) }
+}
+
+struct Checker {
+    faults: Vec<Located>,
+    faulty: BTreeSet<Key>,
+}
+
+impl Visitor for Checker {
+    fn key<T>(&mut self, key: Key, kind: &impl Kind<T>, value: &mut T) {
+        for refusal in kind.check(value) {
+            self.faulty.insert(key);
+            let message = refusal.to_string();
+            self.faults.push(Located { offset: None, key: Some(key.to_string()), message });
+        }
+    }
+}
+
+/// A rule between keys that is broken.
+pub(crate) struct Relation {
+    /// The keys that together break it, the one to blame first.
+    pub(crate) keys: Vec<Key>,
+    pub(crate) message: String,
+}
+
+/// The rules between keys that `config` breaks, without those about a key that is `faulty` by
+/// itself.
+pub(crate) fn relations(config: &Config, faulty: &BTreeSet<Key>) -> Vec<Relation> {
+    let rules = [backlog_holds_a_message, mesh_is_bounded, admin_is_apart, admin_is_protected];
+    let broken = rules.into_iter().filter_map(|rule| rule(config));
+    broken.filter(|relation| relation.keys.iter().all(|key| !faulty.contains(key))).collect()
+}
+
+fn backlog_holds_a_message(config: &Config) -> Option<Relation> {
+    let message = config.websocket.message_bytes_max;
+    let backlog = config.broadcast.backlog_bytes_max;
+    let header = header_bytes(message);
+    let needed = message.checked_add(header)?;
+    (backlog < needed).then(|| Relation {
+        keys: vec![BACKLOG_MAX, MESSAGE_MAX],
+        message: format!(
+            "a session's backlog must hold one message of the largest size: expected {BACKLOG_MAX} \
+             of at least {needed} bytes ({MESSAGE_MAX} {message} + {header} for the frame header), \
+             got {backlog} ({})",
+            size::print(backlog),
+        ),
+    })
+}
+
+/// The header of an unmasked frame (RFC 6455, section 5.2).
+fn header_bytes(payload_bytes: usize) -> usize {
+    match payload_bytes {
+        0..=125 => 2,
+        126..=65_535 => 4,
+        _ => 10,
+    }
+}
+
+fn mesh_is_bounded(config: &Config) -> Option<Relation> {
+    let (workers, slots) = (config.server.workers, config.broadcast.mesh_slots);
+    let rings = workers.saturating_mul(workers.saturating_sub(1));
+    let total = rings.saturating_mul(slots);
+    (total > MESH_SLOTS_TOTAL_MAX).then(|| Relation {
+        keys: vec![MESH_SLOTS, WORKERS],
+        message: format!(
+            "the rings between workers must fit into memory: expected at most \
+             {MESH_SLOTS_TOTAL_MAX} slots in all, got {total} ({WORKERS} {workers} make {rings} \
+             rings, {MESH_SLOTS} {slots} each)"
+        ),
+    })
+}
+
+fn admin_is_apart(config: &Config) -> Option<Relation> {
+    let AdminAddress::Tcp(admin) = config.control.admin else {
+        return None;
+    };
+    let serves = |socket: &SocketAddr| overlap(*socket, admin);
+    let taken = config.server.listen.iter().find(|address| {
+        let sockets = address.socket_addresses();
+        sockets.iter().any(serves)
+    })?;
+    Some(Relation {
+        keys: vec![ADMIN, LISTEN],
+        message: format!(
+            "the admin interface and the clients cannot share an address: expected them apart, got \
+             {ADMIN} \"{admin}\" beside {LISTEN} \"{taken}\""
+        ),
+    })
+}
+
+fn admin_is_protected(config: &Config) -> Option<Relation> {
+    let AdminAddress::Tcp(admin) = config.control.admin else {
+        return None;
+    };
+    (!admin.ip().is_loopback() && config.control.admin_token.is_none()).then(|| Relation {
+        keys: vec![ADMIN, ADMIN_TOKEN],
+        message: format!(
+            "expected a loopback address, or {ADMIN_TOKEN} to be set, since other hosts can reach \
+             \"{admin}\" and could stop the server there"
+        ),
+    })
+}

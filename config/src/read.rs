@@ -1,0 +1,185 @@
+//! From the text of a file to a checked configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::check::{Relation, relations};
+use crate::error::{ConfigError, Located};
+use crate::kind::{Kind, Refusal, quoted, shown};
+use crate::schema::{Key, Visitor, visit};
+use crate::syntax::Syntax;
+use crate::{Config, suggest};
+
+/// Far more than a file with every key and every list full.
+const FILE_BYTES_MAX: usize = 1 << 20;
+
+/// Reads and parses the file at `path`.
+pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
+    let origin = path.display().to_string();
+    let bytes = read_bounded(path)
+        .map_err(|error| ConfigError::whole(&origin, format!("cannot be read: {error}")))?;
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(too_large(&origin));
+    }
+    match str::from_utf8(&bytes) {
+        Ok(text) => parse(text, &origin),
+        Err(error) => {
+            let offset = error.valid_up_to();
+            let message = format!("expected UTF-8, got the byte 0x{:02x}", bytes[offset]);
+            let fault = Located { offset: Some(offset), key: None, message };
+            // The lines before the fault are what places it.
+            let before = String::from_utf8_lossy(&bytes[..offset]);
+            Err(ConfigError::in_text(&origin, &before, vec![fault]))
+        }
+    }
+}
+
+/// Stops one byte beyond the limit, so that a device without an end is no trap.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn too_large(origin: &str) -> ConfigError {
+    ConfigError::whole(origin, "expected at most 1 MiB, got a larger file".to_owned())
+}
+
+/// Parses `text`; `origin` is what messages call it.
+pub(crate) fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
+    if text.len() > FILE_BYTES_MAX {
+        return Err(too_large(origin));
+    }
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let root = root.get_ref();
+    let syntax = Syntax::new(root, &errors);
+    let mut reader = Reader {
+        root,
+        syntax: &syntax,
+        known: Vec::new(),
+        places: BTreeMap::new(),
+        faulty: BTreeSet::new(),
+        faults: Vec::new(),
+    };
+    let mut config = Config::default();
+    visit(&mut config, &mut reader);
+    reader.refuse_unknown_names();
+    if syntax.is_sound() {
+        reader.refuse_relations(relations(&config, &reader.faulty));
+    }
+    let mut faults = reader.faults;
+    faults.extend(syntax.into_faults());
+    if faults.is_empty() { Ok(config) } else { Err(ConfigError::in_text(origin, text, faults)) }
+}
+
+/// Takes the value of each key from the tree.
+struct Reader<'t, 'i> {
+    root: &'t DeTable<'i>,
+    syntax: &'t Syntax,
+    /// Every key there is.
+    known: Vec<Key>,
+    /// Where in the text the values are.
+    places: BTreeMap<Key, Range<usize>>,
+    /// Keys whose values are refused already.
+    faulty: BTreeSet<Key>,
+    faults: Vec<Located>,
+}
+
+impl Visitor for Reader<'_, '_> {
+    fn key<T>(&mut self, key: Key, kind: &impl Kind<T>, target: &mut T) {
+        self.known.push(key);
+        let table = self.root.get(key.table).and_then(|table| table.get_ref().as_table());
+        let Some(value) = table.and_then(|table| table.get(key.name)) else {
+            return;
+        };
+        if !self.syntax.trusts(&value.span()) {
+            return;
+        }
+        self.places.insert(key, value.span());
+        let refusals = match kind.read(value.get_ref()) {
+            Ok(read) => {
+                *target = read;
+                kind.check(target)
+            }
+            Err(refusals) => refusals,
+        };
+        for refusal in refusals {
+            self.faulty.insert(key);
+            self.refuse(place_of(value, &refusal), key.to_string(), refusal.to_string());
+        }
+    }
+}
+
+impl Reader<'_, '_> {
+    fn refuse(&mut self, span: Range<usize>, key: String, message: String) {
+        self.faults.push(Located { offset: Some(span.start), key: Some(key), message });
+    }
+
+    /// Puts each broken rule where the file set the first of its keys.
+    fn refuse_relations(&mut self, relations: Vec<Relation>) {
+        for Relation { keys, message } in relations {
+            let set = keys.iter().find_map(|key| Some((key, self.places.get(key)?.clone())));
+            // The defaults break no rule, so the file sets one of the keys.
+            let (key, span) = set.unwrap_or((&keys[0], 0..0));
+            self.refuse(span, key.to_string(), message);
+        }
+    }
+
+    fn refuse_unknown_names(&mut self) {
+        for (name, value) in self.root {
+            let is_table = value.get_ref().is_table();
+            if !self.known.iter().any(|key| key.table == name.get_ref().as_ref()) {
+                let what = if is_table { "unknown table" } else { "unknown key" };
+                let hint = suggest::for_root(name.get_ref(), &self.known);
+                self.refuse_name(name.span(), bare(name.get_ref()), &format!("{what}: {hint}"));
+            } else if let Some(table) = value.get_ref().as_table() {
+                self.refuse_unknown_keys(name.get_ref(), table);
+            } else if self.syntax.trusts(&value.span()) {
+                let got = shown(value.get_ref());
+                let message = format!("expected a table, got {got}");
+                self.refuse(value.span(), name.get_ref().to_string(), message);
+            }
+        }
+    }
+
+    fn refuse_unknown_keys(&mut self, table_name: &str, table: &DeTable<'_>) {
+        for (name, _) in table {
+            let name_is =
+                |key: &Key| key.table == table_name && key.name == name.get_ref().as_ref();
+            if !self.known.iter().any(name_is) {
+                let hint = suggest::for_key(table_name, name.get_ref(), &self.known);
+                let path = format!("{table_name}.{}", bare(name.get_ref()));
+                self.refuse_name(name.span(), path, &format!("unknown key: {hint}"));
+            }
+        }
+    }
+
+    fn refuse_name(&mut self, span: Range<usize>, path: String, message: &str) {
+        if self.syntax.trusts(&span) {
+            self.refuse(span, path, message.to_owned());
+        }
+    }
+}
+
+/// The element that is refused, or the value as a whole.
+fn place_of(value: &Spanned<DeValue<'_>>, refusal: &Refusal) -> Range<usize> {
+    let array = value.get_ref().as_array();
+    let element = array.zip(refusal.element).and_then(|(array, index)| array.get(index));
+    element.unwrap_or(value).span()
+}
+
+/// A key as it stands in a file: bare where it can be (TOML 1.0, "Keys"), else in quotes.
+fn bare(name: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if (1..=64).contains(&name.len()) && name.bytes().all(is_bare) {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
+}
