@@ -12,6 +12,8 @@ import { contrastOf } from "./contrast.mjs";
 import { freePort, startServer, targetDir } from "./server.mjs";
 
 const screenshots = path.join(targetDir, "screenshots");
+// The same tests serve every data path; the value goes into the config as it is.
+const datapath = process.env.HIOLOAD_DATAPATH ?? "kernel";
 // Nothing but the page may use the network, and no sandbox is to be had for root.
 const flags = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -27,7 +29,7 @@ before(async () => {
   mkdirSync(screenshots, { recursive: true });
   folder = mkdtempSync(path.join(os.tmpdir(), "hioload-browser-"));
   configFile = path.join(folder, "hioload.toml");
-  writeFileSync(configFile, '[control]\nadmin = "127.0.0.1:0"\n');
+  writeFileSync(configFile, `[server]\ndatapath = "${datapath}"\n\n[control]\nadmin = "127.0.0.1:0"\n`);
   port = await freePort();
   server = await startServer(port, configFile);
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
