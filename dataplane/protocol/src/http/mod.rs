@@ -7,6 +7,20 @@
 //!
 //! No request has a body here, and whatever could make two parties disagree on where a request
 //! ends is refused: bare line feeds, folded lines, white space before a colon, transfer codings.
+//!
+//! ```
+//! use hioload_protocol::http::{RequestLimits, RequestReader, UpgradePolicy, negotiate};
+//!
+//! let mut reader = RequestReader::new();
+//! let input = b"GET /ws HTTP/1.1\r\nHost: chat.example\r\n\r\nGET /favicon.ico HTTP";
+//! let (consumed, request) = reader.read(input, &RequestLimits::default())?;
+//! let request = request.expect("the head is complete");
+//! assert_eq!((request.path(), &input[consumed..]), ("/ws", b"GET /favicon.ico HTTP".as_slice()));
+//!
+//! let refusal = negotiate(&request, &UpgradePolicy::default()).expect_err("a plain GET");
+//! assert_eq!(refusal.status(), 426);
+//! # Ok::<(), hioload_protocol::http::Refusal>(())
+//! ```
 
 mod header;
 mod host;

@@ -1,6 +1,8 @@
 //! An answer that says no: a status and one line that says why.
 
 use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
 
 use super::header::{HeaderError, ResponseHeaders};
 
@@ -100,6 +102,14 @@ impl Refusal {
         self.must_close
     }
 }
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, self.detail)
+    }
+}
+
+impl Error for Refusal {}
 
 /// The name of a status (RFC 9110 section 15, RFC 6585); that of its class where it has none here.
 pub(super) fn reason_phrase(status: u16) -> &'static str {
