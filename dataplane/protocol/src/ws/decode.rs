@@ -94,14 +94,15 @@ pub struct Decoder {
 enum Stage {
     /// Between frames, or within a header.
     Header(PartialHeader),
-    /// Within a frame, behind its header.
-    Payload(Frame),
+    /// Within a frame, behind its header: the fields of a [`Frame`], laid out in 16 bytes with the
+    /// tag of this enum.
+    Payload { remaining: usize, key: [u8; 4], content: Content, fin: bool },
     /// After an error or a Close.
     Finished,
 }
 
 /// What is still to come of a frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Frame {
     /// Bytes of payload.
     remaining: usize,
@@ -220,7 +221,9 @@ impl Decoder {
         let mut end = 0;
         loop {
             let frame = match &mut self.stage {
-                Stage::Payload(frame) => *frame,
+                &mut Stage::Payload { remaining, key, content, fin } => {
+                    Frame { remaining, key, content, fin }
+                }
                 Stage::Finished => return Ok(None),
                 Stage::Header(partial) => {
                     let Some((header, taken)) = partial.read(&input[end..])? else {
@@ -236,7 +239,7 @@ impl Decoder {
             if let Some(place) = place {
                 return Ok(Some(Whole { content: frame.content, place, input: start..end }));
             }
-            if let Stage::Payload(_) = self.stage {
+            if let Stage::Payload { .. } = self.stage {
                 return Ok(None);
             }
         }
@@ -294,23 +297,24 @@ impl Decoder {
         };
         frame.remaining -= piece.len();
         frame.key.rotate_left(piece.len() % 4);
-        let complete = frame.remaining == 0;
-        self.stage = match frame.content {
-            _ if !complete => Stage::Payload(frame),
+        let Frame { remaining, key, content, fin } = frame;
+        let complete = remaining == 0;
+        self.stage = match content {
+            _ if !complete => Stage::Payload { remaining, key, content, fin },
             Content::Control(Control::Close) => Stage::Finished,
             _ => Stage::Header(PartialHeader::EMPTY),
         };
 
-        match frame.content {
+        match content {
             Content::Data(kind) => {
-                if complete && frame.fin && self.gathered.is_none() {
+                if complete && fin && self.gathered.is_none() {
                     return Ok(Some(Place::Input));
                 }
                 if kind == Kind::Text {
                     self.text.push(piece)?;
                 }
                 self.gather(piece, len_max, pool);
-                if !(complete && frame.fin) {
+                if !(complete && fin) {
                     return Ok(None);
                 }
                 self.text.finish()?;
@@ -363,7 +367,7 @@ impl Decoder {
             Stage::Header(_) if self.control_len > 0 => {
                 self.gathered_len() - usize::from(self.control_len)
             }
-            Stage::Header(_) | Stage::Payload(_) => return,
+            Stage::Header(_) | Stage::Payload { .. } => return,
             Stage::Finished => 0,
         };
         self.control_len = 0;
