@@ -58,7 +58,7 @@ pub(crate) fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
     }
     let (root, errors) = DeTable::parse_recoverable(text);
     let root = root.get_ref();
-    let syntax = Syntax::new(root, &errors);
+    let syntax = Syntax::new(text, root, &errors);
     let mut reader = Reader {
         root,
         syntax: &syntax,
@@ -73,8 +73,8 @@ pub(crate) fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
     if syntax.is_sound() {
         reader.refuse_relations(relations(&config, &reader.faulty));
     }
-    let mut faults = reader.faults;
-    faults.extend(syntax.into_faults());
+    let Reader { mut faults, places, .. } = reader;
+    faults.extend(syntax.into_faults(&places));
     if faults.is_empty() { Ok(config) } else { Err(ConfigError::in_text(origin, text, faults)) }
 }
 
@@ -98,10 +98,10 @@ impl Visitor for Reader<'_, '_> {
         let Some(value) = table.and_then(|table| table.get(key.name)) else {
             return;
         };
+        self.places.insert(key, value.span());
         if !self.syntax.trusts(&value.span()) {
             return;
         }
-        self.places.insert(key, value.span());
         let refusals = match kind.read(value.get_ref()) {
             Ok(read) => {
                 *target = read;

@@ -5,12 +5,15 @@
 //! header without its bracket) what follows may have been read into the wrong place, so nothing
 //! beyond it is judged.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
 use crate::error::Located;
+use crate::kind::quoted;
+use crate::schema::Key;
 
 type Span = Range<usize>;
 
@@ -22,13 +25,14 @@ pub(crate) struct Syntax {
 }
 
 impl Syntax {
-    pub(crate) fn new(root: &DeTable<'_>, errors: &[Error]) -> Self {
+    /// `root` and `errors` are what the parser made of `text`.
+    pub(crate) fn new(text: &str, root: &DeTable<'_>, errors: &[Error]) -> Self {
         let mut scalars = Vec::new();
         root.iter().for_each(|(_, value)| collect_scalars(value, &mut scalars));
         scalars.sort_by_key(|span| span.start);
         let structural = errors.iter().filter(|error| !is_local(error, &scalars)).map(span_of);
         let trusted_until = structural.map(|span| span.start).min().unwrap_or(usize::MAX);
-        let errors = errors.iter().map(|error| (span_of(error), message(error))).collect();
+        let errors = errors.iter().map(|error| (span_of(error), message(text, error))).collect();
         Syntax { errors, trusted_until }
     }
 
@@ -38,25 +42,44 @@ impl Syntax {
 
     /// Whether a value at `span` was read as it was meant.
     pub(crate) fn trusts(&self, span: &Span) -> bool {
-        let apart = |error: &Span| error.end < span.start || span.end < error.start;
-        span.start < self.trusted_until && self.errors.iter().all(|(error, _)| apart(error))
+        span.start < self.trusted_until && !self.errors.iter().any(|(error, _)| touch(error, span))
     }
 
-    pub(crate) fn into_faults(self) -> impl Iterator<Item = Located> {
-        self.errors.into_iter().map(|(span, message)| Located {
-            offset: Some(span.start),
-            key: None,
-            message,
+    /// The errors as faults; `values` says where the value of each key is.
+    pub(crate) fn into_faults(self, values: &BTreeMap<Key, Span>) -> impl Iterator<Item = Located> {
+        let trusted_until = self.trusted_until;
+        self.errors.into_iter().map(move |(span, message)| {
+            let mut touched = values.iter().filter(|(_, value)| value.start < trusted_until);
+            let key = touched.find(|(_, value)| touch(&span, value));
+            let key = key.map(|(key, _)| key.to_string());
+            Located { offset: Some(span.start), key, message }
         })
     }
 }
 
-const DUPLICATE_KEY: &str = "duplicate key";
+/// Whether two spans overlap or meet.
+fn touch(a: &Span, b: &Span) -> bool {
+    a.start <= b.end && b.start <= a.end
+}
 
-fn message(error: &Error) -> String {
-    match error.message() {
-        DUPLICATE_KEY => "expected each key and table once, got this one again".to_owned(),
-        message => format!("not valid TOML: {message}"),
+// How the parser words the two most common errors.
+const DUPLICATE_KEY: &str = "duplicate key";
+const NOT_QUOTED: &str = "string values must be quoted";
+
+fn message(text: &str, error: &Error) -> String {
+    let got = || text.get(span_of(error)).filter(|got| !got.is_empty());
+    match (error.message(), got()) {
+        (DUPLICATE_KEY, Some(name)) => {
+            format!("expected each key and table once, got {} again", quoted(name))
+        }
+        // Not with what was written, which may be a secret.
+        (message, Some(_)) if message.starts_with(NOT_QUOTED) => {
+            "expected a value, got text without quotes".to_owned()
+        }
+        (message, None) if message.starts_with(NOT_QUOTED) => {
+            "expected a value, got none".to_owned()
+        }
+        (message, _) => format!("not valid TOML: {message}"),
     }
 }
 

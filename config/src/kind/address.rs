@@ -47,7 +47,10 @@ impl Kind<Vec<ListenAddress>> for Listen {
             }
             let earlier =
                 addresses[..index].iter().find(|earlier| listeners_overlap(earlier, address))?;
-            let got = format!("\"{address}\" beside \"{earlier}\"");
+            let got = match earlier == address {
+                true => format!("\"{address}\" again"),
+                false => format!("\"{address}\" beside \"{earlier}\""),
+            };
             Some(Refusal::new("addresses that do not overlap", got).of_element(index))
         };
         addresses.iter().enumerate().filter_map(refusal).collect()

@@ -150,7 +150,7 @@ impl Kind<Option<Secret>> for Token {
             return Vec::new();
         }
         let expected = format!("1 to {TOKEN_BYTES_MAX} visible ASCII characters");
-        let got = if token.is_empty() { "none" } else { "a text that is not (not shown)" };
+        let got = if token.is_empty() { "none" } else { "something else (not shown)" };
         vec![Refusal::new(expected, got)]
     }
 

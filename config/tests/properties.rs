@@ -1,0 +1,243 @@
+//! What holds for every text and every configuration.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hioload_config::{
+    AdminAddress, Broadcast, Config, Control, Datapath, Limits, ListenAddress, LogFormat, LogLevel,
+    Origins, Secret, Server, Tcp, WebSocket,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+const REFERENCE: &str = include_str!("../examples/reference.toml");
+
+/// Pieces of files: what a random edit is likely to break something with.
+const PIECES: &[&str] = &[
+    "[",
+    "]",
+    "{",
+    "}",
+    "=",
+    ",",
+    ".",
+    "\"",
+    "'",
+    "\"\"\"",
+    "#",
+    "\n",
+    "\r",
+    "\\",
+    "0",
+    "-1",
+    "1e9",
+    "true",
+    "off",
+    "[server]",
+    "[[tcp]]",
+    "workers",
+    "\u{e9}",
+    "\0",
+    "\u{feff}",
+    "1979-05-27",
+    "ns",
+    "18446744073709551616",
+    "64 KiB",
+    "*",
+    "listen = \":1\"\n",
+    "a.b.c = ",
+    "control.admin_token",
+];
+
+/// A printed configuration says again what it was printed from, once the hidden token is put back.
+fn prints_what_it_means(mut config: Config) -> Result<(), TestCaseError> {
+    let mut text = config.to_toml();
+    if config.control.admin_token.is_some() {
+        text = text.replace("admin_token = \"***\"", "admin_token = \"t\"");
+        config.control.admin_token = Some(Secret::new("t"));
+    }
+    let again = Config::parse(&text, "printed.toml");
+    prop_assert_eq!(again, Ok(config), "{}", text);
+    Ok(())
+}
+
+fn any_text_is_answered(text: &str) -> Result<(), TestCaseError> {
+    match Config::parse(text, "random.toml") {
+        Ok(config) => {
+            prop_assert_eq!(config.validate(), Ok(()));
+            prints_what_it_means(config)
+        }
+        Err(error) => {
+            prop_assert!(!error.faults().is_empty());
+            for line in error.to_string().lines().take(error.faults().len()) {
+                prop_assert!(line.starts_with("random.toml:"), "{}", line);
+            }
+            Ok(())
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_is_answered(text in any::<String>()) {
+        any_text_is_answered(&text)?;
+    }
+
+    #[test]
+    fn a_file_with_random_edits_is_answered(
+        edits in vec((any::<Index>(), 0..20_usize, select(PIECES)), 1..6),
+    ) {
+        let mut text = REFERENCE.to_owned();
+        for (at, removed, piece) in edits {
+            // The reference is ASCII; what was put in before may not be.
+            let start = text.floor_char_boundary(at.index(text.len() + 1));
+            let end = text.floor_char_boundary((start + removed).min(text.len()));
+            text.replace_range(start..end.max(start), piece);
+        }
+        any_text_is_answered(&text)?;
+    }
+
+    #[test]
+    fn every_valid_configuration_prints_what_it_means(config in any_config()) {
+        prop_assume!(config.validate().is_ok());
+        prints_what_it_means(config)?;
+    }
+
+    #[test]
+    fn a_file_and_code_are_judged_alike(config in any_config()) {
+        let config = Config { control: Control { admin_token: None, ..config.control }, ..config };
+        let from_code = config.validate().is_ok();
+        prop_assert_eq!(Config::parse(&config.to_toml(), "printed.toml").is_ok(), from_code);
+    }
+}
+
+/// Configurations of which most are valid, and some are out of bounds.
+fn any_config() -> impl Strategy<Value = Config> {
+    let tables = (server(), websocket(), broadcast(), tcp(), limits(), control());
+    tables.prop_map(|(server, websocket, broadcast, tcp, limits, control)| Config {
+        server,
+        websocket,
+        broadcast,
+        tcp,
+        limits,
+        control,
+    })
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        30 => (1..80_000_u64).prop_map(Duration::from_secs),
+        30 => (1..80_000_000_u64).prop_map(Duration::from_millis),
+        30 => (1_000_000..80_000_000_000_000_u64).prop_map(Duration::from_nanos),
+        1 => any::<Duration>(),
+    ]
+}
+
+fn listen_address() -> impl Strategy<Value = ListenAddress> {
+    prop_oneof![
+        any::<(IpAddr, u16)>().prop_map(|address| ListenAddress::Address(address.into())),
+        any::<u16>().prop_map(|port| ListenAddress::Every { port }),
+    ]
+}
+
+fn server() -> impl Strategy<Value = Server> {
+    let datapath = select(&[Datapath::Auto, Datapath::Dpdk, Datapath::Kernel][..]);
+    (vec(listen_address(), 1..4), datapath, 1..512_usize, 1..4097_usize).prop_map(
+        |(listen, datapath, workers, session_shards)| Server {
+            listen,
+            datapath,
+            workers,
+            session_shards,
+        },
+    )
+}
+
+fn websocket() -> impl Strategy<Value = WebSocket> {
+    let origins = prop_oneof![
+        Just(Origins::SameOrigin),
+        Just(Origins::Any),
+        vec("https?://[a-z0-9.-]{1,20}(:[1-9][0-9]{3})?", 1..4).prop_map(Origins::List),
+    ];
+    (
+        prop_oneof![20 => "/[a-z0-9/._~-]{0,12}", 1 => any::<String>()],
+        1..4_000_000_usize,
+        option::of(duration()),
+        duration(),
+        duration(),
+        origins,
+        vec(prop_oneof![20 => "[!-~]{1,8}", 1 => any::<String>()], 0..3),
+    )
+        .prop_map(
+            |(path, bytes, ping_interval, pong_timeout, close_timeout, origins, subprotocols)| {
+                WebSocket {
+                    path,
+                    message_bytes_max: bytes,
+                    ping_interval,
+                    pong_timeout,
+                    close_timeout,
+                    origins,
+                    subprotocols,
+                }
+            },
+        )
+}
+
+fn broadcast() -> impl Strategy<Value = Broadcast> {
+    (any::<bool>(), 1..1_000_000_usize, 3_900_000..1_000_000_000_usize, 1..2_000_usize).prop_map(
+        |(include_sender, backlog_messages_max, backlog_bytes_max, mesh_slots)| Broadcast {
+            include_sender,
+            backlog_messages_max,
+            backlog_bytes_max,
+            mesh_slots,
+        },
+    )
+}
+
+fn tcp() -> impl Strategy<Value = Tcp> {
+    let buffer = || option::of(1024..100_000_000_usize);
+    let keepalive = option::of((1..32_400_u64).prop_map(Duration::from_secs));
+    (1..65_536_u32, buffer(), buffer(), any::<bool>(), keepalive).prop_map(
+        |(accept_backlog, send_buffer_bytes, receive_buffer_bytes, nodelay, keepalive)| Tcp {
+            accept_backlog,
+            send_buffer_bytes,
+            receive_buffer_bytes,
+            nodelay,
+            keepalive,
+        },
+    )
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    (duration(), 512..1_000_000_usize, 5..257_usize).prop_map(
+        |(handshake_timeout, handshake_bytes_max, handshake_headers_max)| Limits {
+            handshake_timeout,
+            handshake_bytes_max,
+            handshake_headers_max,
+        },
+    )
+}
+
+fn control() -> impl Strategy<Value = Control> {
+    let admin = prop_oneof![
+        Just(AdminAddress::Off),
+        any::<(IpAddr, u16)>().prop_map(|address| AdminAddress::Tcp(SocketAddr::from(address))),
+        any::<u16>().prop_map(|port| AdminAddress::Tcp(([127, 0, 0, 1], port).into())),
+        "(/[a-z \"\\\\']{1,10}){1,3}".prop_map(|path| AdminAddress::Unix(path.into())),
+    ];
+    let token = option::of("[!-~]{1,20}".prop_map(Secret::new));
+    let format = select(&[LogFormat::Text, LogFormat::Json][..]);
+    let level = select(
+        &[LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace][..],
+    );
+    (admin, token, duration(), format, level).prop_map(
+        |(admin, admin_token, drain_timeout, log_format, log_level)| Control {
+            admin,
+            admin_token,
+            drain_timeout,
+            log_format,
+            log_level,
+        },
+    )
+}
