@@ -1,1 +1,47 @@
-//! To be written.
+//! The data plane above the transports: workers, sessions, handlers, and the broadcast hub.
+//!
+//! In comes what [`Streams`](hioload_net::Streams) reads; out go references to frames that were
+//! encoded once. A [`Worker`] is the only owner of its connections, timers and buffers, and its
+//! loop names every stage of a message in order. Workers share nothing on that way but the mesh,
+//! one ring for each ordered pair of them. The control plane talks to them through [`Controls`]:
+//! commands in, counters out, never on the way of a message.
+//!
+//! What never happens here: a walk over all connections in a turn for the sake of one of them, a
+//! wait in place, an allocation per delivery, a message that is dropped between workers.
+#![forbid(unsafe_code)]
+
+mod connection;
+mod context;
+mod controls;
+mod counters;
+mod drain;
+mod flow_set;
+mod flow_table;
+mod handler;
+mod hub;
+mod layer;
+mod layers;
+mod mesh;
+mod open_session;
+mod outbox;
+mod registry;
+mod session;
+mod settings;
+mod site;
+mod topic;
+mod worker;
+
+pub use controls::{Assembly, Controls, PublishError, assemble};
+pub use counters::{Counters, Metric, MetricKind, Totals};
+pub use drain::Drained;
+pub use handler::{Accept, Handler, HandlerError, UpgradeRequest};
+pub use layer::{Identity, Layer, Probe, Stack};
+pub use layers::{Logging, Metrics, MetricsHandle, Recovery};
+pub use outbox::Outbox;
+pub use registry::{Registry, SessionEntry};
+pub use session::{Session, SessionId};
+pub use site::{Route, Site};
+pub use worker::{Clock, SystemClock, Worker, WorkerParts};
+
+pub use hioload_protocol::http::{Page, Refusal, Request};
+pub use hioload_protocol::ws::{CloseCode, ClosedWith, Kind, Message};

@@ -1,0 +1,312 @@
+//! One connection above the seam: HTTP requests, then a WebSocket session, then the end.
+//!
+//! Bytes, deadlines and ends of stream go in; [`Effect`]s come out, which the worker carries out
+//! in order. Nothing here touches a socket or reads a clock.
+
+use std::mem;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use hioload_net::FlowId;
+use hioload_protocol::http::{Method, Refusal, Request, RequestReader, negotiate, response};
+use hioload_protocol::ws::{CloseCode, TcpClose};
+use tracing::debug;
+
+use crate::context::Context;
+use crate::drain::Intake;
+use crate::handler::{Handler, UpgradeRequest};
+use crate::open_session::OpenSession;
+use crate::outbox::Effect;
+use crate::registry::SessionEntry;
+use crate::session::{Session, SessionId};
+use crate::settings::Settings;
+
+pub(crate) struct Connection {
+    flow: FlowId,
+    peer: SocketAddr,
+    stage: Stage,
+    deadline: Option<Instant>,
+    /// The earliest entry that the timers hold for this connection.
+    pub(crate) armed: Option<Instant>,
+    /// The peer has ended its direction.
+    peer_ended: bool,
+    /// The end of our direction is in the flow's queue.
+    pub(crate) finishing: bool,
+    /// It has been a WebSocket session, perhaps still is.
+    upgraded: bool,
+}
+
+enum Stage {
+    /// Waiting for an HTTP request, the first or the next.
+    Request {
+        reader: RequestReader,
+        answered: u8,
+    },
+    Open(OpenSession),
+    /// Nothing more is served; what is queued is sent and the peer's end awaited.
+    Lingering,
+}
+
+/// Requests answered on one connection before it is closed. Bounds what one read can ask for.
+const REQUESTS_MAX: u8 = 100;
+
+impl Connection {
+    pub(crate) fn new(flow: FlowId, peer: SocketAddr, now: Instant, settings: &Settings) -> Self {
+        Self {
+            flow,
+            peer,
+            stage: Stage::Request { reader: RequestReader::new(), answered: 0 },
+            deadline: Some(now + settings.handshake_timeout),
+            armed: None,
+            peer_ended: false,
+            finishing: false,
+            upgraded: false,
+        }
+    }
+
+    /// When [`expire`](Self::expire) is to be called, if ever.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Whether a session is open, perhaps closing.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open(_))
+    }
+
+    /// Whether this was a session at any time.
+    pub(crate) fn was_upgraded(&self) -> bool {
+        self.upgraded
+    }
+
+    /// Whether both directions have ended, as soon as the queue is empty.
+    pub(crate) fn is_over(&self) -> bool {
+        self.finishing && self.peer_ended
+    }
+
+    /// Bytes have come.
+    pub(crate) fn receive<H: Handler>(&mut self, bytes: &mut [u8], cx: &mut Context<H>) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match &mut self.stage {
+                Stage::Request { .. } => {
+                    let consumed = self.receive_request(rest, cx);
+                    rest = &mut mem::take(&mut rest)[consumed..];
+                }
+                Stage::Open(open) => {
+                    open.receive(rest, cx);
+                    self.after_session_step(cx);
+                    return;
+                }
+                Stage::Lingering => return,
+            }
+        }
+    }
+
+    /// The peer has ended its direction: no more bytes come.
+    pub(crate) fn end<H: Handler>(&mut self, cx: &mut Context<H>) {
+        self.peer_ended = true;
+        match &mut self.stage {
+            // Answers that are queued are still sent to a client that has shut down its side.
+            Stage::Request { .. } => self.linger(cx),
+            Stage::Open(open) => {
+                open.end(cx);
+                cx.effects.push(Effect::Leave);
+                self.linger(cx);
+            }
+            Stage::Lingering => {}
+        }
+    }
+
+    /// The connection is lost or given up; nothing can be sent.
+    pub(crate) fn lose<H: Handler>(&mut self, cx: &mut Context<H>) {
+        if let Stage::Open(open) = &mut self.stage {
+            open.end(cx);
+        }
+        self.stage = Stage::Lingering;
+    }
+
+    /// The deadline has passed.
+    pub(crate) fn expire<H: Handler>(&mut self, cx: &mut Context<H>) {
+        match &mut self.stage {
+            Stage::Request { reader, .. } => {
+                cx.counters.handshake_timeouts.add(1);
+                if reader.is_empty() {
+                    self.linger(cx);
+                } else {
+                    let refusal = Refusal::new(408, "the request did not come in time").closing();
+                    self.refuse(&refusal, false, false, cx);
+                }
+            }
+            Stage::Open(open) => {
+                if open.expire(cx) {
+                    self.deadline = Some(cx.now + cx.settings.pong_timeout);
+                } else {
+                    cx.effects.push(Effect::Abandon);
+                }
+            }
+            Stage::Lingering => cx.effects.push(Effect::Abandon),
+        }
+    }
+
+    /// Starts the end from our side: a session gets a Close behind what is queued for it, and has
+    /// until `deadline` to answer.
+    pub(crate) fn close<H: Handler>(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        deadline: Instant,
+        cx: &mut Context<H>,
+    ) {
+        match &mut self.stage {
+            Stage::Request { .. } => {
+                // Nothing is due from a client between requests, and browsers keep such
+                // connections for long after our end.
+                self.peer_ended = true;
+                self.linger(cx);
+            }
+            Stage::Open(open) => {
+                open.send_close(code, reason, cx);
+                self.deadline = Some(deadline);
+            }
+            Stage::Lingering => {}
+        }
+    }
+
+    /// Takes one request at most and says how many bytes it was.
+    fn receive_request<H: Handler>(&mut self, bytes: &[u8], cx: &mut Context<H>) -> usize {
+        let Stage::Request { reader, .. } = &mut self.stage else { return bytes.len() };
+        match reader.read(bytes, &cx.settings.request_limits) {
+            Ok((consumed, None)) => consumed,
+            Ok((consumed, Some(request))) => {
+                self.serve(&request, cx);
+                consumed
+            }
+            Err(refusal) => {
+                self.refuse(&refusal, false, false, cx);
+                bytes.len()
+            }
+        }
+    }
+
+    fn serve<H: Handler>(&mut self, request: &Request, cx: &mut Context<H>) {
+        let head_only = request.method() == Method::Head;
+        let answered = match &mut self.stage {
+            Stage::Request { answered, .. } => {
+                *answered += 1;
+                *answered
+            }
+            Stage::Open(_) | Stage::Lingering => return,
+        };
+        self.deadline = Some(cx.now + cx.settings.handshake_timeout);
+        let keep_alive = request.keep_alive() && answered < REQUESTS_MAX;
+        let outcome = if cx.intake != Intake::Open {
+            Err(Refusal::unavailable("the server is shutting down", 1))
+        } else if cx.site.is_websocket(request.path()) {
+            self.upgrade(request, cx)
+        } else {
+            self.answer(request, keep_alive, cx)
+        };
+        if let Err(refusal) = outcome {
+            self.refuse(&refusal, head_only, keep_alive, cx);
+        }
+    }
+
+    fn upgrade<H: Handler>(
+        &mut self,
+        request: &Request,
+        cx: &mut Context<H>,
+    ) -> Result<(), Refusal> {
+        let upgrade = negotiate(request, &cx.settings.upgrade_policy)?;
+        let accept = cx.handler.on_upgrade(&UpgradeRequest { request, peer: self.peer })?;
+        cx.effects.push(Effect::Respond(response::switching_protocols(&upgrade, &mut cx.pool)));
+        cx.effects.push(Effect::Join);
+        let session = Session {
+            id: SessionId::new(cx.worker, cx.next_session),
+            peer: self.peer,
+            subprotocol: upgrade.subprotocol().map(Box::from),
+            data: accept.data,
+        };
+        cx.next_session += 1;
+        cx.counters.sessions_opened.add(1);
+        cx.registry.insert(
+            session.id,
+            SessionEntry {
+                worker: usize::from(cx.worker),
+                flow: self.flow,
+                peer: self.peer,
+                opened: cx.now,
+            },
+        );
+        let mut open = OpenSession::new(session, cx.now);
+        open.call(cx, H::on_open);
+        self.stage = Stage::Open(open);
+        self.upgraded = true;
+        self.after_session_step(cx);
+        Ok(())
+    }
+
+    /// Moves the deadline, or the whole connection, to where the session has got to.
+    fn after_session_step<H: Handler>(&mut self, cx: &mut Context<H>) {
+        let Stage::Open(open) = &mut self.stage else { return };
+        match open.close.tcp_close() {
+            TcpClose::NotYet => self.deadline = open.next_ping(&cx.settings),
+            TcpClose::OncePeerAnswers => {
+                if !open.close_timed {
+                    open.close_timed = true;
+                    self.deadline = Some(cx.now + cx.settings.close_timeout);
+                }
+            }
+            TcpClose::OnceFlushed => {
+                open.end(cx);
+                self.linger(cx);
+            }
+        }
+    }
+
+    fn answer<H: Handler>(
+        &mut self,
+        request: &Request,
+        keep_alive: bool,
+        cx: &mut Context<H>,
+    ) -> Result<(), Refusal> {
+        let Some(page) = cx.site.get(request.path()) else {
+            return Err(Refusal::new(404, "there is nothing at this path"));
+        };
+        if request.method() == Method::Other {
+            return Err(Refusal::method_not_allowed("GET, HEAD"));
+        }
+        cx.counters.http_requests.add(1);
+        let frame = response::answer(&page, request, keep_alive, &mut cx.pool);
+        cx.effects.push(Effect::Respond(frame));
+        if !keep_alive {
+            self.linger(cx);
+        }
+        Ok(())
+    }
+
+    fn refuse<H: Handler>(
+        &mut self,
+        refusal: &Refusal,
+        head_only: bool,
+        keep_alive: bool,
+        cx: &mut Context<H>,
+    ) {
+        debug!(peer = %self.peer, status = refusal.status(), why = refusal.detail(), "refused");
+        cx.counters.http_refusals.add(1);
+        let keep_alive = keep_alive && !refusal.must_close();
+        let frame = response::refusal(refusal, head_only, keep_alive, &mut cx.pool);
+        cx.effects.push(Effect::Respond(frame));
+        if !keep_alive {
+            self.linger(cx);
+        }
+    }
+
+    /// Ends our direction behind what is queued, and waits for the peer to end its own: closing
+    /// at once would reset the connection under bytes that are still on their way to the peer.
+    fn linger<H: Handler>(&mut self, cx: &mut Context<H>) {
+        self.stage = Stage::Lingering;
+        self.deadline = Some(cx.now + cx.settings.close_timeout);
+        cx.effects.push(Effect::Finish);
+    }
+}

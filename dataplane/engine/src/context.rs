@@ -1,0 +1,31 @@
+//! What connections are handled with: everything of a worker but the connections themselves, the
+//! transport and the hub.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_utils::CachePadded;
+use hioload_buffer::Pool;
+
+use crate::counters::Counters;
+use crate::drain::Intake;
+use crate::outbox::Effect;
+use crate::registry::Registry;
+use crate::settings::Settings;
+use crate::site::Site;
+
+pub(crate) struct Context<H> {
+    pub(crate) handler: Arc<H>,
+    pub(crate) site: Arc<Site>,
+    pub(crate) settings: Settings,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) counters: Arc<CachePadded<Counters>>,
+    pub(crate) pool: Pool,
+    /// What the connection in hand has asked for so far.
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) worker: u16,
+    pub(crate) next_session: u64,
+    /// The time of this turn.
+    pub(crate) now: Instant,
+    pub(crate) intake: Intake,
+}

@@ -1,0 +1,148 @@
+//! The control plane's side of the workers: commands in, counters out.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, unbounded};
+use crossbeam_utils::CachePadded;
+use hioload_buffer::{Frame, Pool, PoolOptions};
+use hioload_config::Config;
+use hioload_net::Wake;
+use hioload_protocol::ws::{Message, encode};
+
+use crate::counters::{Counters, Totals};
+use crate::mesh::mesh;
+use crate::registry::Registry;
+use crate::worker::WorkerParts;
+
+/// What the control plane can ask of a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Command {
+    /// Stop accepting, send what was published before, close every session, give up at `deadline`.
+    Drain { deadline: Instant },
+}
+
+/// Messages of the control plane that wait for the worker that publishes them.
+const PUBLICATIONS_MAX: usize = 1024;
+
+/// How long [`Controls::publish`] waits for room.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A message of the control plane was not published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The workers did not keep up for a second.
+    #[error("the workers do not keep up with what is published")]
+    Busy,
+    /// The appliance is draining or has stopped.
+    #[error("the appliance is stopping")]
+    Stopping,
+}
+
+/// The control plane's handle on all workers.
+pub struct Controls {
+    workers: Vec<WorkerHandle>,
+    publications: Sender<Frame>,
+    pool: Mutex<Pool>,
+    registry: Arc<Registry>,
+}
+
+struct WorkerHandle {
+    commands: Sender<Command>,
+    counters: Arc<CachePadded<Counters>>,
+    waker: Arc<dyn Wake>,
+}
+
+/// What [`assemble`] makes.
+pub struct Assembly {
+    /// The control plane's handle.
+    pub controls: Controls,
+    /// What each worker is made with, in order.
+    pub parts: Vec<WorkerParts>,
+}
+
+/// Connects as many workers as there are `wakers` to each other and to the control plane.
+pub fn assemble(config: &Config, wakers: &[Arc<dyn Wake>]) -> Assembly {
+    let registry = Arc::new(Registry::new(config.server.session_shards));
+    let (publications, published) = bounded(PUBLICATIONS_MAX);
+    // One worker publishes for the control plane, so that its messages keep their order.
+    let mut published = Some(published);
+    let mut workers = Vec::new();
+    let mut parts = Vec::new();
+    for (index, mesh) in mesh(config.broadcast.mesh_slots, wakers).into_iter().enumerate() {
+        let (commands, received) = unbounded();
+        let counters = Arc::new(CachePadded::new(Counters::default()));
+        workers.push(WorkerHandle {
+            commands,
+            counters: Arc::clone(&counters),
+            waker: Arc::clone(&wakers[index]),
+        });
+        parts.push(WorkerParts {
+            index,
+            mesh,
+            commands: received,
+            publications: published.take(),
+            counters,
+            registry: Arc::clone(&registry),
+        });
+    }
+    let pool = Mutex::new(Pool::new(PoolOptions::default()));
+    Assembly { controls: Controls { workers, publications, pool, registry }, parts }
+}
+
+impl Controls {
+    /// Sends a message to every session. Waits up to a second while the workers are behind.
+    ///
+    /// # Errors
+    /// When the workers do not keep up, or have stopped.
+    pub fn publish<'a>(&self, message: impl Into<Message<'a>>) -> Result<(), PublishError> {
+        let frame = {
+            let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+            encode::forward(message.into(), &mut pool)
+        };
+        self.publications.send_timeout(frame, PUBLISH_TIMEOUT).map_err(|error| match error {
+            SendTimeoutError::Timeout(_) => PublishError::Busy,
+            SendTimeoutError::Disconnected(_) => PublishError::Stopping,
+        })?;
+        self.workers[0].waker.wake();
+        Ok(())
+    }
+
+    /// Asks every worker to drain and to give up at `deadline`. Returns at once.
+    pub fn drain(&self, deadline: Instant) {
+        for worker in &self.workers {
+            // A worker that has ended is drained.
+            let _ = worker.commands.send(Command::Drain { deadline });
+            worker.waker.wake();
+        }
+    }
+
+    /// The sum of all counters. Each is exact as of some moment during the call.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for worker in &self.workers {
+            totals.add(&worker.counters);
+        }
+        totals
+    }
+
+    /// The counters of each worker.
+    pub fn per_worker(&self) -> Vec<Totals> {
+        self.workers
+            .iter()
+            .map(|worker| {
+                let mut totals = Totals::default();
+                totals.add(&worker.counters);
+                totals
+            })
+            .collect()
+    }
+
+    /// Which sessions there are.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+/// A worker's end of the commands; see [`Controls`].
+pub(crate) type Commands = Receiver<Command>;

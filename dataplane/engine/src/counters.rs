@@ -1,0 +1,169 @@
+//! What a worker counts: one writer per block, read by the control plane at any time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Whether a value only grows or goes up and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// One value of [`Totals`] with what a person needs to read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Name in `snake_case`, without a prefix; counters without the suffix `_total`.
+    pub name: &'static str,
+    /// One line without a full stop.
+    pub help: &'static str,
+    /// Counter or gauge.
+    pub kind: MetricKind,
+    /// The value.
+    pub value: u64,
+}
+
+macro_rules! counters {
+    ($($(#[doc = $help:literal])+ $name:ident: $kind:ident,)+) => {
+        /// The counter block of one worker.
+        ///
+        /// Only its worker writes, with plain loads and stores; anyone may read. Values of
+        /// different names that are read while the worker runs need not fit together.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[doc = $help])+ pub(crate) $name: Cell,)+
+        }
+
+        /// The sum of the counter blocks of all workers.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Totals {
+            $($(#[doc = $help])+ pub $name: u64,)+
+        }
+
+        impl Totals {
+            /// Adds the values of one worker.
+            pub fn add(&mut self, counters: &Counters) {
+                $(self.$name += counters.$name.get();)+
+            }
+
+            /// Every value with its name, meaning and kind, in the order of declaration.
+            pub fn metrics(&self) -> Vec<Metric> {
+                vec![$(Metric {
+                    name: stringify!($name),
+                    help: concat!($($help),+).trim_ascii(),
+                    kind: MetricKind::$kind,
+                    value: self.$name,
+                },)+]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections accepted
+    connections_accepted: Counter,
+    /// Connections that exist, in whatever state
+    connections: Gauge,
+    /// Connections lost between arrival and acceptance
+    accept_errors: Counter,
+    /// Times that accepting paused because file descriptors or memory had run out
+    accept_pauses: Counter,
+    /// Plain HTTP requests answered with a page
+    http_requests: Counter,
+    /// HTTP requests refused, upgrades among them
+    http_refusals: Counter,
+    /// Connections given up because their request did not come in time
+    handshake_timeouts: Counter,
+    /// WebSocket sessions opened
+    sessions_opened: Counter,
+    /// WebSocket sessions closed
+    sessions_closed: Counter,
+    /// Messages received from clients
+    messages_received: Counter,
+    /// Payload bytes of messages received from clients
+    message_bytes_received: Counter,
+    /// Messages received from clients and ignored, since their session was closing
+    messages_ignored: Counter,
+    /// Messages published here, by clients or by the control plane
+    messages_published: Counter,
+    /// Messages taken from other workers
+    mesh_received: Counter,
+    /// Times that a ring of the mesh was full and this worker stopped reading for it
+    mesh_full: Counter,
+    /// Messages queued for a session, summed over sessions
+    deliveries_queued: Counter,
+    /// Deliveries whose last byte the transport has taken
+    deliveries_sent: Counter,
+    /// Deliveries dropped because the session's backlog was full
+    deliveries_dropped_backlog: Counter,
+    /// Deliveries dropped because the session ended first
+    deliveries_dropped_closed: Counter,
+    /// Bytes read from connections
+    bytes_received: Counter,
+    /// Bytes written to connections
+    bytes_sent: Counter,
+    /// Calls that wrote to connections
+    writes: Counter,
+    /// Pings sent
+    pings_sent: Counter,
+    /// Sessions given up because no pong came in time
+    pong_timeouts: Counter,
+    /// Sessions given up because the peer did not answer a Close in time
+    close_timeouts: Counter,
+    /// Sessions closed because the peer broke the protocol
+    protocol_errors: Counter,
+    /// Sessions closed because the handler returned an error
+    handler_errors: Counter,
+    /// Panics of the handler that were caught
+    handler_panics: Counter,
+    /// Turns of the worker loop
+    turns: Counter,
+}
+
+impl Totals {
+    /// Sessions that are open now.
+    pub fn active_clients(&self) -> u64 {
+        self.sessions_opened.saturating_sub(self.sessions_closed)
+    }
+}
+
+/// A value with one writer.
+#[derive(Debug, Default)]
+pub(crate) struct Cell(AtomicU64);
+
+impl Cell {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// For the owning worker alone: a load and a store, no read-modify-write.
+    pub(crate) fn add(&self, count: u64) {
+        self.set(self.get().wrapping_add(count));
+    }
+
+    /// For the owning worker alone.
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_sum_workers_and_name_every_value() {
+        let (first, second) = (Counters::default(), Counters::default());
+        first.sessions_opened.add(5);
+        second.sessions_opened.add(3);
+        second.sessions_closed.add(1);
+        let mut totals = Totals::default();
+        totals.add(&first);
+        totals.add(&second);
+        assert_eq!(totals.active_clients(), 7);
+        let metrics = totals.metrics();
+        let opened = metrics.iter().find(|metric| metric.name == "sessions_opened").expect("named");
+        assert_eq!((opened.value, opened.help), (8, "WebSocket sessions opened"));
+    }
+}

@@ -1,0 +1,91 @@
+//! A queue of flows in which each stands at most once.
+
+use std::collections::VecDeque;
+
+use hioload_net::FlowId;
+
+/// First in, first out; a flow that is in it already is not added again. One bit per flow.
+#[derive(Default)]
+pub(crate) struct FlowSet {
+    order: VecDeque<FlowId>,
+    present: Vec<u64>,
+}
+
+impl FlowSet {
+    /// Adds `flow` at the end unless it is in the set.
+    pub(crate) fn insert(&mut self, flow: FlowId) {
+        let (word, bit) = place(flow);
+        if word >= self.present.len() {
+            self.present.resize(word + 1, 0);
+        }
+        if self.present[word] & bit == 0 {
+            self.present[word] |= bit;
+            self.order.push_back(flow);
+        }
+    }
+
+    /// Takes the flow out that has waited longest.
+    pub(crate) fn pop(&mut self) -> Option<FlowId> {
+        let flow = self.order.pop_front()?;
+        let (word, bit) = place(flow);
+        self.present[word] &= !bit;
+        Some(flow)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+}
+
+/// The bit of a flow's place. Two generations share it: the later one of a place is added while
+/// the earlier one waits only if the earlier was closed in between, and then its entry, which is
+/// void, must not keep the later one out; `forget` sees to that.
+fn place(flow: FlowId) -> (usize, u64) {
+    (flow.index as usize / 64, 1 << (flow.index % 64))
+}
+
+impl FlowSet {
+    /// Lets a later flow in the place of `flow`, which was closed, be added. The entry that may
+    /// still be in the queue is void and its `pop` harmless.
+    pub(crate) fn forget(&mut self, flow: FlowId) {
+        let (word, bit) = place(flow);
+        if let Some(word) = self.present.get_mut(word) {
+            *word &= !bit;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(index: u32, generation: u32) -> FlowId {
+        FlowId { index, generation }
+    }
+
+    #[test]
+    fn a_flow_stands_in_the_queue_once_and_leaves_in_order() {
+        let mut set = FlowSet::default();
+        for index in [70, 3, 70, 64, 3] {
+            set.insert(flow(index, 0));
+        }
+        assert_eq!(set.len(), 3);
+        let order: Vec<u32> = std::iter::from_fn(|| set.pop()).map(|flow| flow.index).collect();
+        assert_eq!(order, [70, 3, 64]);
+    }
+
+    #[test]
+    fn the_next_flow_of_a_place_is_not_kept_out_by_a_closed_one() {
+        let mut set = FlowSet::default();
+        set.insert(flow(5, 0));
+        set.forget(flow(5, 0));
+        set.insert(flow(5, 1));
+        assert_eq!(set.pop(), Some(flow(5, 0)));
+        assert_eq!(set.pop(), Some(flow(5, 1)));
+        assert!(set.is_empty());
+    }
+}

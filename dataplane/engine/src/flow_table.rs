@@ -1,0 +1,77 @@
+//! Something for each flow of a worker, found by the flow's index.
+
+use hioload_net::FlowId;
+
+pub(crate) struct FlowTable<T> {
+    slots: Vec<Option<(u32, T)>>,
+    len: usize,
+}
+
+impl<T> FlowTable<T> {
+    pub(crate) fn new() -> Self {
+        Self { slots: Vec::new(), len: 0 }
+    }
+
+    /// Takes `value` in; the place is free, since a place is given to one flow at a time.
+    pub(crate) fn insert(&mut self, flow: FlowId, value: T) {
+        let index = flow.index as usize;
+        if index >= self.slots.len() {
+            self.slots.resize_with(index + 1, || None);
+        }
+        if self.slots[index].replace((flow.generation, value)).is_none() {
+            self.len += 1;
+        }
+    }
+
+    /// `None` when the flow has ended, even if its place is taken by a later one.
+    pub(crate) fn get_mut(&mut self, flow: FlowId) -> Option<&mut T> {
+        match self.slots.get_mut(flow.index as usize)? {
+            Some((generation, value)) if *generation == flow.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn remove(&mut self, flow: FlowId) -> Option<T> {
+        self.get_mut(flow)?;
+        self.len -= 1;
+        self.slots[flow.index as usize].take().map(|(_, value)| value)
+    }
+
+    /// How many flows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Flows among the places `from..to`, and whether there are places behind them.
+    pub(crate) fn range(&self, from: usize, to: usize) -> (Vec<FlowId>, bool) {
+        let end = to.min(self.slots.len());
+        let flows = (from.min(end)..end)
+            .filter_map(|index| {
+                let (generation, _) = self.slots[index].as_ref()?;
+                let index = u32::try_from(index).expect("an index of a flow");
+                Some(FlowId { index, generation: *generation })
+            })
+            .collect();
+        (flows, end < self.slots.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_flow_in_the_same_place_is_another() {
+        let mut table = FlowTable::new();
+        let (first, second) =
+            (FlowId { index: 2, generation: 0 }, FlowId { index: 2, generation: 1 });
+        table.insert(first, "first");
+        assert_eq!(table.remove(first), Some("first"));
+        table.insert(second, "second");
+        assert_eq!(table.get_mut(first), None);
+        assert_eq!(table.remove(first), None);
+        assert_eq!(table.get_mut(second), Some(&mut "second"));
+        assert_eq!(table.range(0, 9), (vec![second], false));
+        assert_eq!(table.len(), 1);
+    }
+}

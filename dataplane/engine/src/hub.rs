@@ -1,0 +1,224 @@
+//! The broadcast hub of one worker: what is to be delivered, in order, and to whom.
+//!
+//! Everything that sessions are to get passes through the inbox, so that a session's own replies,
+//! broadcasts and its Close frame keep the order in which they were asked for. Broadcasts that
+//! stand next to each other are delivered together: each session is visited once for all of
+//! them, takes a four-byte reference to each, and is put down for one write.
+
+use std::collections::VecDeque;
+
+use hioload_buffer::{Frame, FrameId};
+use hioload_net::{FlowId, Place, Streams};
+
+use crate::counters::Counters;
+use crate::flow_set::FlowSet;
+use crate::topic::Topic;
+
+/// How much a session may have waiting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BacklogLimits {
+    pub(crate) messages_max: usize,
+    pub(crate) bytes_max: usize,
+}
+
+/// One thing to be done, in order.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    /// A message for everybody but `except`.
+    Everyone { frame: Frame, except: Option<FlowId> },
+    /// A message for one session.
+    One { flow: FlowId, frame: Frame },
+    /// The session is subscribed from here on.
+    Join { flow: FlowId },
+    /// The session gets nothing more.
+    Leave { flow: FlowId },
+    /// The Close frame, behind what is queued; nothing more.
+    Close { flow: FlowId, frame: Frame },
+    /// The end of our direction, behind what is queued.
+    Finish { flow: FlowId },
+}
+
+/// Deliveries of one turn; a turn does one run of broadcasts beyond it at most.
+const DELIVERIES_PER_TURN: usize = 64 * 1024;
+
+/// Broadcasts delivered together at most.
+const RUN_MAX: usize = 64;
+
+/// Broadcasts waiting in the inbox at which a worker stops reading.
+const INBOX_FULL: usize = 1024;
+
+pub(crate) struct Hub {
+    inbox: VecDeque<Delivery>,
+    topic: Topic,
+    run: Vec<(FrameId, u32, Option<FlowId>)>,
+    limits: BacklogLimits,
+}
+
+impl Hub {
+    pub(crate) fn new(limits: BacklogLimits) -> Self {
+        Self {
+            inbox: VecDeque::new(),
+            topic: Topic::default(),
+            run: Vec::with_capacity(RUN_MAX),
+            limits,
+        }
+    }
+
+    pub(crate) fn push(&mut self, delivery: Delivery) {
+        self.inbox.push_back(delivery);
+    }
+
+    /// Whether so much waits here that no more should be taken in.
+    pub(crate) fn is_full(&self) -> bool {
+        self.inbox.len() >= INBOX_FULL
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inbox.is_empty()
+    }
+
+    /// How many more may be taken in before the hub is full.
+    pub(crate) fn room(&self) -> usize {
+        INBOX_FULL.saturating_sub(self.inbox.len())
+    }
+
+    /// The session is gone; what the inbox still holds for it is void.
+    pub(crate) fn forget(&mut self, flow: FlowId) {
+        self.topic.leave(flow);
+    }
+
+    /// Delivers from the inbox, as much as one turn may; `dirty` takes the flows to flush,
+    /// `finished` those whose end was queued.
+    pub(crate) fn fan_out<S: Streams>(
+        &mut self,
+        streams: &mut S,
+        dirty: &mut FlowSet,
+        finished: &mut Vec<FlowId>,
+        counters: &Counters,
+    ) {
+        let mut budget = DELIVERIES_PER_TURN;
+        while budget > 0 {
+            let Some(delivery) = self.inbox.pop_front() else { return };
+            let cost = match delivery {
+                Delivery::Everyone { frame, except } => {
+                    self.take_run(frame, except, streams);
+                    self.deliver_run(streams, dirty, counters)
+                }
+                other => {
+                    self.deliver_to_one(other, streams, dirty, finished, counters);
+                    1
+                }
+            };
+            budget = budget.saturating_sub(cost);
+        }
+    }
+
+    /// Collects a broadcast and those right behind it.
+    fn take_run<S: Streams>(&mut self, frame: Frame, except: Option<FlowId>, streams: &mut S) {
+        self.run.push(held(frame, except, streams));
+        while self.run.len() < RUN_MAX
+            && let Some(Delivery::Everyone { .. }) = self.inbox.front()
+            && let Some(Delivery::Everyone { frame, except }) = self.inbox.pop_front()
+        {
+            self.run.push(held(frame, except, streams));
+        }
+    }
+
+    fn deliver_run<S: Streams>(
+        &mut self,
+        streams: &mut S,
+        dirty: &mut FlowSet,
+        counters: &Counters,
+    ) -> usize {
+        let (mut queued, mut dropped) = (0, 0);
+        for &flow in self.topic.members() {
+            for &(frame, length, except) in &self.run {
+                if except != Some(flow) {
+                    dropped += make_room(streams, flow, length as usize, self.limits);
+                    streams.enqueue(flow, frame);
+                    queued += 1;
+                }
+            }
+            dirty.insert(flow);
+        }
+        for (frame, ..) in self.run.drain(..) {
+            streams.release(frame);
+        }
+        counters.deliveries_queued.add(queued);
+        counters.deliveries_dropped_backlog.add(dropped);
+        usize::try_from(queued).unwrap_or(usize::MAX).max(1)
+    }
+
+    fn deliver_to_one<S: Streams>(
+        &mut self,
+        delivery: Delivery,
+        streams: &mut S,
+        dirty: &mut FlowSet,
+        finished: &mut Vec<FlowId>,
+        counters: &Counters,
+    ) {
+        match delivery {
+            Delivery::One { flow, frame } if self.topic.contains(flow) => {
+                let dropped = make_room(streams, flow, frame.len(), self.limits);
+                queue(streams, frame, |streams, id| streams.enqueue(flow, id));
+                counters.deliveries_queued.add(1);
+                counters.deliveries_dropped_backlog.add(dropped);
+                dirty.insert(flow);
+            }
+            Delivery::Close { flow, frame } if self.topic.contains(flow) => {
+                self.topic.leave(flow);
+                queue(streams, frame, |streams, id| {
+                    streams.enqueue_control(flow, id, Place::Behind);
+                });
+                dirty.insert(flow);
+            }
+            Delivery::Join { flow } => self.topic.join(flow),
+            Delivery::Leave { flow } => self.topic.leave(flow),
+            Delivery::Finish { flow } => {
+                streams.finish(flow);
+                finished.push(flow);
+                dirty.insert(flow);
+            }
+            // A session that has left gets nothing more.
+            Delivery::One { .. } | Delivery::Close { .. } => {}
+            Delivery::Everyone { .. } => unreachable!("broadcasts are delivered in runs"),
+        }
+    }
+}
+
+fn held<S: Streams>(
+    frame: Frame,
+    except: Option<FlowId>,
+    streams: &mut S,
+) -> (FrameId, u32, Option<FlowId>) {
+    let length = u32::try_from(frame.len()).expect("a frame is at most 4 GiB");
+    (streams.hold(frame), length, except)
+}
+
+/// Queues one frame and lets go of it.
+pub(crate) fn queue<S: Streams>(streams: &mut S, frame: Frame, put: impl FnOnce(&mut S, FrameId)) {
+    let id = streams.hold(frame);
+    put(streams, id);
+    streams.release(id);
+}
+
+/// Drops the oldest messages of a session until one of `length` bytes fits its backlog. What is
+/// partly sent stays, so the new message is taken even when that alone exceeds the limit: the
+/// excess is one message.
+fn make_room<S: Streams>(
+    streams: &mut S,
+    flow: FlowId,
+    length: usize,
+    limits: BacklogLimits,
+) -> u64 {
+    let mut dropped = 0;
+    loop {
+        let backlog = streams.backlog(flow);
+        let fits = (backlog.messages as usize) < limits.messages_max
+            && backlog.bytes + length <= limits.bytes_max;
+        if fits || streams.drop_oldest_unsent(flow).is_none() {
+            return dropped;
+        }
+        dropped += 1;
+    }
+}

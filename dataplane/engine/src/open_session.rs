@@ -1,0 +1,175 @@
+//! A WebSocket session from its opening to its close handshake.
+
+use std::mem;
+use std::time::Instant;
+
+use hioload_protocol::ws::{
+    Close, CloseCode, CloseHandshake, Decoded, Decoder, Event, Message, ProtocolError, encode,
+};
+use tracing::{debug, warn};
+
+use crate::context::Context;
+use crate::drain::Intake;
+use crate::handler::{Handler, HandlerError};
+use crate::outbox::{Effect, Outbox};
+use crate::session::Session;
+use crate::settings::Settings;
+
+pub(crate) struct OpenSession {
+    session: Session,
+    decoder: Decoder,
+    pub(crate) close: CloseHandshake,
+    last_heard: Instant,
+    /// A ping was sent since `last_heard`.
+    pinged: bool,
+    /// The wait for the peer's Close has begun.
+    pub(crate) close_timed: bool,
+}
+
+impl OpenSession {
+    pub(crate) fn new(session: Session, now: Instant) -> Self {
+        Self {
+            session,
+            decoder: Decoder::new(),
+            close: CloseHandshake::new(),
+            last_heard: now,
+            pinged: false,
+            close_timed: false,
+        }
+    }
+
+    /// When the peer is to be asked whether it is there.
+    pub(crate) fn next_ping(&self, settings: &Settings) -> Option<Instant> {
+        settings.ping_interval.map(|interval| self.last_heard + interval)
+    }
+
+    pub(crate) fn receive<H: Handler>(&mut self, bytes: &mut [u8], cx: &mut Context<H>) {
+        self.last_heard = cx.now;
+        self.pinged = false;
+        let Self { session, decoder, close, .. } = self;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let Decoded { consumed, outcome } =
+                decoder.decode(rest, &cx.settings.decode_limits, &mut cx.pool);
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(Event::Message(message))) => take_message(session, close, message, cx),
+                Ok(Some(Event::Ping(payload))) if close.may_send() => {
+                    cx.effects.push(Effect::Control(encode::pong(payload, &mut cx.pool)));
+                }
+                Ok(Some(Event::Ping(_) | Event::Pong(_))) => {}
+                Ok(Some(Event::Close(frame))) => take_close(close, &frame, cx),
+                Err(error) => fail(session, close, error, cx),
+            }
+            rest = &mut mem::take(&mut rest)[consumed..];
+        }
+    }
+
+    /// The wait is over: sends a ping and returns `true`, or `false` when the peer has missed its
+    /// last chance.
+    pub(crate) fn expire<H: Handler>(&mut self, cx: &mut Context<H>) -> bool {
+        if self.close.has_sent() {
+            cx.counters.close_timeouts.add(1);
+            return false;
+        }
+        if self.pinged {
+            cx.counters.pong_timeouts.add(1);
+            return false;
+        }
+        self.pinged = true;
+        cx.counters.pings_sent.add(1);
+        cx.effects.push(Effect::Control(encode::ping(b"", &mut cx.pool)));
+        true
+    }
+
+    pub(crate) fn send_close<H>(&mut self, code: CloseCode, reason: &str, cx: &mut Context<H>) {
+        send_close(&mut self.close, code, reason, cx);
+        self.close_timed = true;
+    }
+
+    /// Runs a call of the handler that may fail.
+    pub(crate) fn call<H: Handler>(
+        &mut self,
+        cx: &mut Context<H>,
+        call: impl FnOnce(&H, &Session, &mut Outbox<'_>) -> Result<(), HandlerError>,
+    ) {
+        call_handler(&self.session, &mut self.close, cx, call);
+    }
+
+    /// Tells the handler that the session has ended.
+    pub(crate) fn end<H: Handler>(&mut self, cx: &mut Context<H>) {
+        cx.registry.remove(self.session.id);
+        cx.counters.sessions_closed.add(1);
+        let mut out = Outbox::new(&mut cx.pool, &mut cx.effects, true);
+        cx.handler.on_close(&self.session, self.close.closed_with(), &mut out);
+    }
+}
+
+fn take_message<H: Handler>(
+    session: &Session,
+    close: &mut CloseHandshake,
+    message: Message<'_>,
+    cx: &mut Context<H>,
+) {
+    if cx.intake == Intake::Ended || !close.may_send() {
+        cx.counters.messages_ignored.add(1);
+        return;
+    }
+    cx.counters.messages_received.add(1);
+    cx.counters.message_bytes_received.add(message.len() as u64);
+    call_handler(session, close, cx, |handler, session, out| {
+        handler.on_message(session, message, out)
+    });
+}
+
+/// RFC 6455 section 5.5.1: a Close is answered with one of the same code.
+fn take_close<H>(close: &mut CloseHandshake, frame: &Close<'_>, cx: &mut Context<H>) {
+    if close.received(frame.code) {
+        close.sent();
+        cx.effects.push(Effect::Close(encode::close(frame.code, "", &mut cx.pool)));
+    }
+}
+
+/// RFC 6455 section 7.1.7: the peer broke the protocol, the connection fails.
+fn fail<H>(
+    session: &Session,
+    close: &mut CloseHandshake,
+    error: ProtocolError,
+    cx: &mut Context<H>,
+) {
+    debug!(session = %session.id, %error, "the peer broke the protocol");
+    cx.counters.protocol_errors.add(1);
+    if close.failed() {
+        close.sent();
+        let reason = error.reason();
+        cx.effects.push(Effect::Close(encode::close(error.close_code(), reason, &mut cx.pool)));
+    }
+}
+
+fn send_close<H>(close: &mut CloseHandshake, code: CloseCode, reason: &str, cx: &mut Context<H>) {
+    if close.may_send() {
+        close.sent();
+        cx.effects.push(Effect::Close(encode::close(code, reason, &mut cx.pool)));
+    }
+}
+
+fn call_handler<H: Handler>(
+    session: &Session,
+    close: &mut CloseHandshake,
+    cx: &mut Context<H>,
+    call: impl FnOnce(&H, &Session, &mut Outbox<'_>) -> Result<(), HandlerError>,
+) {
+    let mut out = Outbox::new(&mut cx.pool, &mut cx.effects, !close.may_send());
+    let result = call(&cx.handler, session, &mut out);
+    if out.is_closed() {
+        close.sent();
+    }
+    if let Err(error) = result {
+        warn!(session = %session.id, %error, "handler failed; closing the session with 1011");
+        cx.counters.handler_errors.add(1);
+        if error.is_panic() {
+            cx.counters.handler_panics.add(1);
+        }
+        send_close(close, CloseCode::INTERNAL_ERROR, "internal error", cx);
+    }
+}

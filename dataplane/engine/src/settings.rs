@@ -1,0 +1,51 @@
+//! The part of the configuration that connections need, in the shape in which they need it.
+
+use std::time::Duration;
+
+use hioload_config::{Config, Origins};
+use hioload_protocol::http::{OriginPolicy, RequestLimits, UpgradePolicy};
+use hioload_protocol::ws::DecodeLimits;
+
+use crate::hub::BacklogLimits;
+
+pub(crate) struct Settings {
+    pub(crate) request_limits: RequestLimits,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) upgrade_policy: UpgradePolicy,
+    pub(crate) decode_limits: DecodeLimits,
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) pong_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) include_sender: bool,
+    pub(crate) backlog: BacklogLimits,
+}
+
+impl Settings {
+    pub(crate) fn new(config: &Config) -> Self {
+        let origins = match &config.websocket.origins {
+            Origins::SameOrigin => OriginPolicy::SameOrigin,
+            Origins::Any => OriginPolicy::Any,
+            Origins::List(list) => OriginPolicy::List(list.clone()),
+        };
+        Self {
+            request_limits: RequestLimits {
+                head_bytes_max: config.limits.handshake_bytes_max,
+                headers_max: config.limits.handshake_headers_max,
+            },
+            handshake_timeout: config.limits.handshake_timeout,
+            upgrade_policy: UpgradePolicy {
+                origins,
+                subprotocols: config.websocket.subprotocols.clone(),
+            },
+            decode_limits: DecodeLimits { message_bytes_max: config.websocket.message_bytes_max },
+            ping_interval: config.websocket.ping_interval,
+            pong_timeout: config.websocket.pong_timeout,
+            close_timeout: config.websocket.close_timeout,
+            include_sender: config.broadcast.include_sender,
+            backlog: BacklogLimits {
+                messages_max: config.broadcast.backlog_messages_max,
+                bytes_max: config.broadcast.backlog_bytes_max,
+            },
+        }
+    }
+}
