@@ -3,12 +3,20 @@
 //! [`Streams`] is the seam. Everything above it is the same code on kernel sockets and on DPDK;
 //! nothing below it knows of HTTP or WebSocket.
 //!
-//! [`TimerWheel`] keeps the deadlines of flows, whatever they run over.
+//! [`listen`] binds the addresses and gives an [`Inlet`] to each worker, which makes its
+//! [`KernelStreams`] of it: `Streams` over kernel sockets. [`TimerWheel`] keeps the deadlines of
+//! flows, whatever they run over.
 #![forbid(unsafe_code)]
 
+mod kernel;
+mod queue;
 mod streams;
 mod timer;
 
+pub use kernel::{
+    AcceptMode, Inlet, KernelOptions, KernelStreams, ListenError, ListenOptions, Listening,
+    SocketOptions, listen,
+};
 pub use streams::{
     Backlog, Event, Flow, FlowId, FlushState, Flushed, Place, ReadState, StreamCounters, Streams,
     Wake,

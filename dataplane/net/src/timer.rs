@@ -135,7 +135,7 @@ impl TimerWheel {
             return;
         }
         let level = (entry.tick ^ self.elapsed).ilog2() / BITS;
-        let slot = (entry.tick >> (level * BITS)) & (SLOTS as u64 - 1);
+        let slot = (entry.tick >> (level * BITS)) & SLOT_MASK;
         let level = &mut self.levels[level as usize];
         level.occupied |= 1 << slot;
         entry.next = std::mem::replace(&mut level.slots[slot as usize], index);
@@ -164,6 +164,7 @@ impl TimerWheel {
 const NONE: u32 = u32::MAX;
 const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
+const SLOT_MASK: u64 = (1 << BITS) - 1;
 /// Enough for every tick that 64 bits can count.
 const LEVELS: usize = 11;
 const ENTRIES_PER_CALL_MAX: u32 = 1024;
