@@ -1,0 +1,290 @@
+//! A running appliance: its threads, its addresses, its end.
+
+use std::any::Any;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use hioload_config::{AdminAddress, Config, ConfigError, Datapath};
+use hioload_engine::{
+    Drained, Handler, Layer, Probe, Route, Site, SystemClock, Worker, WorkerParts, assemble,
+};
+use hioload_net::{
+    KernelOptions, KernelStreams, ListenError, ListenOptions, Listening, SocketOptions, Streams,
+    listen,
+};
+use tracing::{error, warn};
+
+use crate::admin::{self, AdminError, AdminServer};
+use crate::builder::Builder;
+use crate::chat;
+use crate::handle::{Facts, Handle};
+use crate::stats::{State, Stats};
+
+/// Serves clients from [`Builder::start`] until it is drained.
+///
+/// Dropping it drains it and waits, as [`stop`](Self::stop) does.
+pub struct Appliance {
+    handle: Handle,
+    workers: Vec<JoinHandle<Result<Drained, String>>>,
+    addresses: Vec<SocketAddr>,
+    admin: Option<AdminServer>,
+}
+
+/// Why an appliance did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration contradicts itself.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data path that was asked for is not there.
+    #[error(
+        "this build has no DPDK data path; set server.datapath to \"auto\" or \"kernel\" \
+         (or leave --dpdk out) to serve over kernel sockets"
+    )]
+    NoDpdk,
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The admin server cannot run.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// A worker's thread cannot be started.
+    #[error("cannot start a worker thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// Why a running appliance ended otherwise than by a drain.
+#[derive(Debug, thiserror::Error)]
+#[error("worker {worker} failed: {reason}")]
+pub struct ApplianceError {
+    /// The worker, from zero.
+    pub worker: usize,
+    /// What happened to it.
+    pub reason: String,
+}
+
+impl Appliance {
+    /// What an appliance is made of, to be filled in.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn start<H, L>(builder: Builder<H, L>) -> Result<Self, StartError>
+    where
+        H: Handler,
+        L: Layer<H>,
+    {
+        let Builder { config, handler, layer, mut probes, routes, chat_page } = builder;
+        config.validate()?;
+        if config.server.datapath == Datapath::Dpdk {
+            return Err(StartError::NoDpdk);
+        }
+        let Listening { addresses, inlets } = bind(&config)?;
+        let streams: Vec<KernelStreams> = inlets
+            .into_iter()
+            .map(|inlet| KernelStreams::new(inlet, KernelOptions::default()))
+            .collect();
+        let wakers: Vec<_> = streams.iter().map(Streams::waker).collect();
+        let assembly = assemble(&config, &wakers);
+
+        let layer_probes: Vec<(String, Probe)> = layer.probes();
+        probes.splice(0..0, layer_probes);
+        let facts = Facts {
+            drain_timeout: config.control.drain_timeout,
+            datapath: "kernel",
+            message_bytes_max: config.websocket.message_bytes_max,
+            probes,
+        };
+        let handle = Handle::new(assembly.controls, facts);
+        let admin = match &config.control.admin {
+            AdminAddress::Off => None,
+            address => {
+                Some(admin::start(address, config.control.admin_token.as_ref(), handle.clone())?)
+            }
+        };
+        let site = Arc::new(site(&config, routes, chat_page, &handle));
+        let handler = Arc::new(layer.layer(handler));
+        let mut appliance = Self { handle, workers: Vec::new(), addresses, admin };
+        for (parts, streams) in assembly.parts.into_iter().zip(streams) {
+            let crew = Crew {
+                handler: Arc::clone(&handler),
+                site: Arc::clone(&site),
+                config: config.clone(),
+                handle: appliance.handle.clone(),
+            };
+            // On an error the drop of `appliance` ends the workers that run.
+            let worker = crew.start(parts, streams).map_err(StartError::Thread)?;
+            appliance.workers.push(worker);
+        }
+        Ok(appliance)
+    }
+
+    /// Addresses that are listened on, with their actual ports.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What carries the connections.
+    pub fn datapath(&self) -> &'static str {
+        "kernel"
+    }
+
+    /// Workers that run.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Where the admin server listens, if there is one.
+    pub fn admin_address(&self) -> Option<String> {
+        self.admin.as_ref().map(AdminServer::address)
+    }
+
+    /// A handle for other threads.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Statistics of this moment.
+    pub fn stats(&self) -> Stats {
+        self.handle.stats()
+    }
+
+    /// Drains and waits for the end, within the configured time.
+    ///
+    /// # Errors
+    /// See [`join`](Self::join).
+    pub fn stop(self) -> Result<Drained, ApplianceError> {
+        self.handle.drain();
+        self.join()
+    }
+
+    /// Waits until somebody has drained the appliance and the drain has ended.
+    ///
+    /// # Errors
+    /// When a worker failed; the others were drained then.
+    pub fn join(mut self) -> Result<Drained, ApplianceError> {
+        self.join_workers()
+    }
+
+    fn join_workers(&mut self) -> Result<Drained, ApplianceError> {
+        let mut sum = Drained::default();
+        let mut failed = None;
+        for (worker, thread) in self.workers.drain(..).enumerate() {
+            let result = thread.join().unwrap_or_else(|panic| Err(panic_text(&*panic)));
+            match result {
+                Ok(drained) => {
+                    sum.closed += drained.closed;
+                    sum.cut_off += drained.cut_off;
+                }
+                Err(reason) => {
+                    failed.get_or_insert(ApplianceError { worker, reason });
+                }
+            }
+        }
+        self.handle.set_stopped();
+        if let Some(admin) = self.admin.take() {
+            admin.stop();
+        }
+        failed.map_or(Ok(sum), Err)
+    }
+}
+
+impl Drop for Appliance {
+    fn drop(&mut self) {
+        if self.handle.state() != State::Stopped {
+            self.handle.drain();
+            if let Err(error) = self.join_workers() {
+                error!(%error, "the appliance did not end well");
+            }
+        }
+    }
+}
+
+/// What every worker thread is started with.
+struct Crew<H> {
+    handler: Arc<H>,
+    site: Arc<Site>,
+    config: Config,
+    handle: Handle,
+}
+
+impl<H: Handler> Crew<H> {
+    fn start(
+        self,
+        parts: WorkerParts,
+        streams: KernelStreams,
+    ) -> io::Result<JoinHandle<Result<Drained, String>>> {
+        let name = format!("worker-{}", parts.index());
+        thread::Builder::new().name(name).spawn(move || {
+            let Self { handler, site, config, handle } = self;
+            // Unwind safety: after a panic nothing of the worker is used again.
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                Worker::new(parts, streams, handler, site, &config, SystemClock).run()
+            }));
+            let result = match result {
+                Ok(result) => result.map_err(|error| error.to_string()),
+                Err(panic) => Err(panic_text(&*panic)),
+            };
+            if let Err(reason) = &result {
+                // One worker less is no appliance: the others end in good order.
+                error!(%reason, "a worker failed; the appliance drains");
+                handle.drain();
+            }
+            result
+        })
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("without a message"))
+}
+
+/// Binds every address of the configuration. Where this host has no IPv6, `[::1]` and `[::]` are
+/// left out with a warning, as long as another address is left.
+fn bind(config: &Config) -> Result<Listening, StartError> {
+    let mut options = ListenOptions {
+        addresses: config.server.listen.iter().flat_map(|it| it.socket_addresses()).collect(),
+        backlog: config.tcp.accept_backlog,
+        socket: SocketOptions {
+            nodelay: config.tcp.nodelay,
+            send_buffer_bytes: config.tcp.send_buffer_bytes,
+            receive_buffer_bytes: config.tcp.receive_buffer_bytes,
+            keepalive: config.tcp.keepalive,
+        },
+        ..ListenOptions::default()
+    };
+    loop {
+        let error = match listen(&options, config.server.workers) {
+            Ok(listening) => return Ok(listening),
+            Err(error) => error,
+        };
+        let missing = error.address().filter(|address| {
+            let ip = address.ip();
+            ip.is_ipv6() && (ip.is_loopback() || ip.is_unspecified()) && error.unavailable()
+        });
+        match missing {
+            Some(missing) if options.addresses.len() > 1 => {
+                warn!(address = %missing, "this host has no IPv6; not listening there");
+                options.addresses.retain(|address| *address != missing);
+            }
+            _ => return Err(error.into()),
+        }
+    }
+}
+
+fn site(config: &Config, routes: Vec<(String, Route)>, chat_page: bool, handle: &Handle) -> Site {
+    let mut site = Site::new(config.websocket.path.clone());
+    if chat_page {
+        let handle = handle.clone();
+        site = chat::site(site, Arc::new(move || handle.active_clients()));
+    }
+    routes.into_iter().fold(site, |site, (path, route)| site.route(path, route))
+}
