@@ -1,0 +1,7 @@
+//! Kernel streams over loopback.
+
+mod accepting;
+mod connections;
+#[cfg(target_os = "linux")]
+mod descriptors;
+mod scene;
