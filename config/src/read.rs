@@ -161,7 +161,7 @@ impl Reader<'_, '_> {
     }
 
     fn refuse_name(&mut self, span: Range<usize>, path: String, message: &str) {
-        if self.syntax.trusts(&span) {
+        if self.syntax.trusts_name(&span) {
             self.refuse(span, path, message.to_owned());
         }
     }

@@ -45,6 +45,12 @@ impl Syntax {
         span.start < self.trusted_until && !self.errors.iter().any(|(error, _)| touch(error, span))
     }
 
+    /// Whether a name at `span` stands where it was meant to. Costs the same however many errors
+    /// there are, since there may be as many names.
+    pub(crate) fn trusts_name(&self, span: &Span) -> bool {
+        span.end < self.trusted_until
+    }
+
     /// The errors as faults; `values` says where the value of each key is.
     pub(crate) fn into_faults(self, values: &BTreeMap<Key, Span>) -> impl Iterator<Item = Located> {
         let trusted_until = self.trusted_until;

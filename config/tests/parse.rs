@@ -20,6 +20,11 @@ fn the_defaults_keep_every_rule() {
 }
 
 #[test]
+fn the_default_rings_fit_the_most_workers() {
+    assert_eq!(parse("server.workers = 512").server.workers, 512);
+}
+
+#[test]
 fn every_key_reaches_its_field() {
     let config = parse(
         r#"

@@ -47,9 +47,10 @@ impl Kind<Vec<ListenAddress>> for Listen {
             }
             let earlier =
                 addresses[..index].iter().find(|earlier| listeners_overlap(earlier, address))?;
-            let got = match earlier == address {
-                true => format!("\"{address}\" again"),
-                false => format!("\"{address}\" beside \"{earlier}\""),
+            let got = if earlier == address {
+                format!("\"{address}\" again")
+            } else {
+                format!("\"{address}\" beside \"{earlier}\"")
             };
             Some(Refusal::new("addresses that do not overlap", got).of_element(index))
         };
