@@ -1,0 +1,202 @@
+//! What the admin interface answers.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{self, Body};
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use hioload_engine::{Kind, PublishError};
+use http_body_util::LengthLimitError;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::protect::{self, Protection};
+use crate::metrics::{self, Snapshot};
+use crate::{Handle, State as Running};
+
+/// How long the body of a request may take to come.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Every path behind the rules of `protection`.
+pub(super) fn router(handle: Handle, protection: Protection) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/stats", get(stats))
+        .route("/metrics", get(scrape))
+        .route("/broadcast", post(broadcast))
+        .route("/drain", post(drain))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::new(protection), protect::protect))
+        .with_state(handle)
+}
+
+/// The process works: it has just answered.
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether new clients are taken; a load balancer asks this.
+async fn readyz(State(handle): State<Handle>) -> Result<&'static str, Refusal> {
+    match handle.state() {
+        Running::Serving => Ok("serving\n"),
+        state => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, state.to_string())),
+    }
+}
+
+async fn stats(State(handle): State<Handle>) -> Result<Response, Refusal> {
+    let json = off_loop(move || serde_json::to_string_pretty(&handle.stats())).await?;
+    let json = json.map_err(|error| {
+        let reason = format!("the statistics are no JSON: {error}");
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
+    })?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], json + "\n").into_response())
+}
+
+async fn scrape(State(handle): State<Handle>) -> Result<Response, Refusal> {
+    let text = off_loop(move || Snapshot::take(&handle).render()).await?;
+    let text = text.map_err(|_| {
+        let reason = "the metrics could not be written";
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
+    })?;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+}
+
+/// Sends the body to every client.
+async fn broadcast(
+    State(handle): State<Handle>,
+    request: Request,
+) -> Result<(StatusCode, Json<serde_json::Value>), Refusal> {
+    let kind = message_kind(request.headers())?;
+    let body = read(request.into_body(), handle.message_bytes_max()).await?;
+    if kind == Kind::Text && std::str::from_utf8(&body).is_err() {
+        let reason = "a text message must be UTF-8 (application/octet-stream sends it as binary)";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
+    }
+    off_loop(move || {
+        let published = match (kind, std::str::from_utf8(&body)) {
+            (Kind::Text, Ok(text)) => handle.publish(text),
+            _ => handle.publish(&body[..]),
+        };
+        published.map_err(Refusal::from)?;
+        let answer = serde_json::json!({ "active_clients": handle.active_clients() });
+        Ok((StatusCode::ACCEPTED, Json(answer)))
+    })
+    .await?
+}
+
+/// Begins to drain, as SIGTERM does.
+async fn drain(State(handle): State<Handle>) -> (StatusCode, &'static str) {
+    tracing::info!("draining, as asked by POST /drain");
+    handle.drain();
+    (StatusCode::ACCEPTED, "draining\n")
+}
+
+async fn not_found() -> Refusal {
+    let reason = "no such path: there are GET /healthz /readyz /stats /metrics, POST /broadcast \
+                  /drain";
+    Refusal::new(StatusCode::NOT_FOUND, reason)
+}
+
+async fn method_not_allowed() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method, see Allow")
+}
+
+/// Whether a body of the request's content type is to be a text or a binary message.
+fn message_kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return Ok(Kind::Text) };
+    let media_type =
+        content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    let media_type = media_type.trim().to_ascii_lowercase();
+    if media_type == "application/octet-stream" {
+        Ok(Kind::Binary)
+    } else if media_type == "application/json" || media_type.starts_with("text/") {
+        Ok(Kind::Text)
+    } else {
+        // Among them what curl says of `--data` when it is not told better.
+        let reason = "Content-Type must be text/plain or application/json for a text message, \
+                      application/octet-stream for a binary one";
+        Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason))
+    }
+}
+
+/// The whole body, which is 1 to `bytes_max` bytes long.
+async fn read(body: Body, bytes_max: usize) -> Result<body::Bytes, Refusal> {
+    let Ok(read) = timeout(BODY_TIME_MAX, body::to_bytes(body, bytes_max)).await else {
+        let reason = "the body did not come in time";
+        return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, reason));
+    };
+    let bytes = read.map_err(|error| {
+        if error.into_inner().is::<LengthLimitError>() {
+            let reason = format!("a message has at most {bytes_max} bytes (websocket.message_max)");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
+        } else {
+            Refusal::new(StatusCode::BAD_REQUEST, "the body did not come as a whole")
+        }
+    })?;
+    if bytes.is_empty() {
+        // More likely an oversight than a wish.
+        let reason = "the body is the message, and it is empty";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
+    }
+    Ok(bytes)
+}
+
+/// Runs what may wait, or calls code that is not ours, off the event loop.
+async fn off_loop<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    spawn_blocking(call).await.map_err(|_| {
+        let reason = "a probe of the application panicked, see the log";
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
+    })
+}
+
+/// An answer that is no success: a status and one line that says why.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    reason: Cow<'static, str>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, reason: reason.into(), header: None }
+    }
+
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+}
+
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+        match error {
+            PublishError::Busy => {
+                refusal.with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+            PublishError::Stopping => refusal,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, format!("{}\n", self.reason)).into_response();
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}

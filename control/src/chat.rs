@@ -1,0 +1,101 @@
+//! The chat page and what it asks for, as answers of the data plane.
+
+use std::sync::Arc;
+
+use hioload_engine::{Page, Route, Site};
+
+const CHAT_PAGE: &str = include_str!("../assets/chat.html");
+
+/// For browsers that ask for it whatever the page says.
+const ICON: &str = concat!(
+    r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">"##,
+    r##"<rect width="16" height="16" rx="4" fill="#0b5cad"/>"##,
+    r##"<path d="M4 4v8M4 8h8M12 4v8" stroke="#fff" stroke-width="2" stroke-linecap="round"/>"##,
+    "</svg>\n"
+);
+
+/// `site` with the chat page at `/`, the number of clients at `/clients`, an icon and `/healthz`.
+pub(crate) fn site(site: Site, active_clients: Arc<dyn Fn() -> u64 + Send + Sync>) -> Site {
+    site.route("/", fixed(chat_page()))
+        .route("/clients", Route::Made(Arc::new(move || clients(active_clients()))))
+        .route("/favicon.ico", fixed(icon()))
+        .route("/healthz", fixed(healthz()))
+}
+
+fn fixed(page: Page) -> Route {
+    Route::Page(Arc::new(page))
+}
+
+/// Always asked for anew, and fetched anew only when the program has changed.
+fn chat_page() -> Page {
+    // No other page may show this one in a frame; a page cannot say that of itself in HTML.
+    let policy = format!("{}; frame-ancestors 'none'", policy());
+    let page = Page::new("text/html; charset=utf-8", CHAT_PAGE.as_bytes()).with_etag();
+    let page = with(page, "Content-Security-Policy", policy);
+    let page = with(page, "Cache-Control", "no-cache");
+    with(page, "Referrer-Policy", "no-referrer")
+}
+
+/// The policy that the page states: nothing but its own style and script, by hash, and requests to
+/// this server. It is read from the page, so that there is one place for the hashes.
+fn policy() -> &'static str {
+    let stated = CHAT_PAGE.split_once("http-equiv=\"Content-Security-Policy\" content=\"");
+    let policy = stated.and_then(|(_, rest)| rest.split_once('"')).map(|(policy, _)| policy);
+    policy.unwrap_or("default-src 'none'")
+}
+
+fn clients(active: u64) -> Page {
+    let body = format!("{{\"active_clients\":{active}}}\n");
+    with(Page::new("application/json", body.into_bytes()), "Cache-Control", "no-store")
+}
+
+fn icon() -> Page {
+    let page = Page::new("image/svg+xml", ICON.as_bytes()).with_etag();
+    with(page, "Cache-Control", "max-age=86400")
+}
+
+fn healthz() -> Page {
+    let page = Page::new("text/plain; charset=utf-8", &b"ok\n"[..]);
+    with(page, "Cache-Control", "no-store")
+}
+
+fn with(page: Page, name: &'static str, value: impl Into<std::borrow::Cow<'static, str>>) -> Page {
+    page.with_header(name, value).expect("names and values in this file are fit for a header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header<'a>(page: &'a Page, name: &str) -> &'a str {
+        page.headers().iter().find(|(there, _)| *there == name).expect(name).1
+    }
+
+    #[test]
+    fn the_page_may_run_its_own_script_by_hash_and_nothing_else() {
+        let page = chat_page();
+        let policy = header(&page, "Content-Security-Policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+        assert!(policy.ends_with("; frame-ancestors 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(policy.is_ascii() && !policy.contains(','), "one policy: {policy}");
+    }
+
+    #[test]
+    fn a_browser_asks_again_and_gets_the_page_only_when_it_has_changed() {
+        let page = chat_page();
+        assert_eq!(header(&page, "Cache-Control"), "no-cache");
+        assert!(page.etag().is_some());
+        assert_eq!(page.body(), CHAT_PAGE.as_bytes());
+    }
+
+    #[test]
+    fn the_number_of_clients_is_json_that_nobody_keeps() {
+        let page = clients(17);
+        assert_eq!(page.body(), b"{\"active_clients\":17}\n");
+        assert_eq!(
+            (page.content_type(), header(&page, "Cache-Control")),
+            ("application/json", "no-store")
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! What a running appliance counts, as the text that Prometheus scrapes.
+//!
+//! The format is OpenMetrics 1.0, which Prometheus reads since 2.5: the names of counters end in
+//! `_total`, the text in `# EOF`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hioload_engine::{Metric, MetricKind};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::handle::ACTIVE_CLIENTS;
+use crate::{Handle, State};
+
+/// The media type of what [`Snapshot::render`] makes.
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The values of one scrape.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// The version of this program.
+    pub(crate) version: &'static str,
+    /// What carries the packets.
+    pub(crate) datapath: &'static str,
+    /// Seconds since the start.
+    pub(crate) uptime_s: f64,
+    /// Whether new clients are taken.
+    pub(crate) serving: bool,
+    /// Sessions that are open.
+    pub(crate) active_clients: u64,
+    /// What the workers count, summed.
+    pub(crate) totals: Vec<Metric>,
+    /// Values of the embedder and of layers, under names of their choice.
+    pub(crate) probes: BTreeMap<String, u64>,
+}
+
+impl Snapshot {
+    /// The values that the appliance has now.
+    pub(crate) fn take(handle: &Handle) -> Self {
+        let stats = handle.stats();
+        let mut probes = stats.probes;
+        // It has a name of its own here.
+        let active_clients = probes.remove(ACTIVE_CLIENTS).unwrap_or_default();
+        Self {
+            version: stats.version,
+            datapath: stats.datapath,
+            uptime_s: handle.uptime().as_secs_f64(),
+            serving: stats.state == State::Serving,
+            active_clients,
+            totals: handle.totals().metrics(),
+            probes,
+        }
+    }
+
+    /// The snapshot as OpenMetrics text.
+    ///
+    /// # Errors
+    /// None in practice: writing to a string does not fail.
+    pub(crate) fn render(self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::with_prefix("hioload");
+        registry.register_collector(Box::new(self));
+        let mut body = String::new();
+        text::encode(&mut body, &registry)?;
+        Ok(body)
+    }
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let labels = [("version", self.version), ("datapath", self.datapath)];
+        let mut build =
+            encoder.encode_descriptor("build_info", "What runs here", None, MetricType::Gauge)?;
+        gauge(1, build.encode_family(&labels)?)?;
+
+        let help = "Seconds since the start";
+        let uptime = encoder.encode_descriptor("uptime_seconds", help, None, MetricType::Gauge)?;
+        ConstGauge::new(self.uptime_s).encode(uptime)?;
+
+        let help = "1 while new clients are taken, 0 while the appliance drains";
+        let serving = encoder.encode_descriptor("serving", help, None, MetricType::Gauge)?;
+        gauge(self.serving.into(), serving)?;
+
+        let help = "WebSocket sessions that are open";
+        let active = encoder.encode_descriptor("active_clients", help, None, MetricType::Gauge)?;
+        gauge(self.active_clients, active)?;
+
+        for metric in &self.totals {
+            match metric.kind {
+                MetricKind::Counter => {
+                    let kind = MetricType::Counter;
+                    let value = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
+                    ConstCounter::new(metric.value).encode(value)?;
+                }
+                MetricKind::Gauge => {
+                    let kind = MetricType::Gauge;
+                    let value = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
+                    gauge(metric.value, value)?;
+                }
+            }
+        }
+        self.encode_probes(encoder)
+    }
+}
+
+impl Snapshot {
+    /// Probes are one family with a label, since their names can be any text.
+    fn encode_probes(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        if self.probes.is_empty() {
+            return Ok(());
+        }
+        let help = "Values that the application and its layers offer";
+        let mut family = encoder.encode_descriptor("probe", help, None, MetricType::Gauge)?;
+        for (name, value) in &self.probes {
+            gauge(*value, family.encode_family(&[("name", name.as_str())])?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Gauges are signed in this format; what is beyond is shown as the largest there is.
+fn gauge(value: u64, encoder: MetricEncoder<'_>) -> fmt::Result {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        let counter = Metric {
+            name: "messages_received",
+            help: "Messages received from clients",
+            kind: MetricKind::Counter,
+            value: 12,
+        };
+        let level = Metric {
+            name: "connections",
+            help: "Connections that exist",
+            kind: MetricKind::Gauge,
+            value: 3,
+        };
+        Snapshot {
+            version: "1.2.3",
+            datapath: "kernel",
+            uptime_s: 1.5,
+            serving: true,
+            active_clients: 2,
+            totals: vec![counter, level],
+            probes: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn every_value_has_its_meaning_and_kind_and_the_text_its_end() {
+        let text = snapshot().render().unwrap();
+        assert_eq!(
+            text,
+            "# HELP hioload_build_info What runs here\n\
+             # TYPE hioload_build_info gauge\n\
+             hioload_build_info{version=\"1.2.3\",datapath=\"kernel\"} 1\n\
+             # HELP hioload_uptime_seconds Seconds since the start\n\
+             # TYPE hioload_uptime_seconds gauge\n\
+             hioload_uptime_seconds 1.5\n\
+             # HELP hioload_serving 1 while new clients are taken, 0 while the appliance drains\n\
+             # TYPE hioload_serving gauge\n\
+             hioload_serving 1\n\
+             # HELP hioload_active_clients WebSocket sessions that are open\n\
+             # TYPE hioload_active_clients gauge\n\
+             hioload_active_clients 2\n\
+             # HELP hioload_messages_received Messages received from clients\n\
+             # TYPE hioload_messages_received counter\n\
+             hioload_messages_received_total 12\n\
+             # HELP hioload_connections Connections that exist\n\
+             # TYPE hioload_connections gauge\n\
+             hioload_connections 3\n\
+             # EOF\n"
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_probe_cannot_start_a_line_of_its_own() {
+        let mut snapshot = snapshot();
+        snapshot.probes.insert("rooms\" 5\nfake".to_owned(), u64::MAX);
+        let text = snapshot.render().unwrap();
+        let line = "hioload_probe{name=\"rooms\\\" 5\\nfake\"} 9223372036854775807\n";
+        assert!(text.contains(line), "{text}");
+    }
+}
