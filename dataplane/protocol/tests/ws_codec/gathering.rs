@@ -142,6 +142,19 @@ fn a_ping_in_pieces_between_fragments_in_pieces_leaves_the_message_whole() {
 }
 
 #[test]
+fn after_a_ping_in_pieces_a_whole_frame_stays_where_it_was_read() {
+    let (mut decoder, mut pool, mut seen) = (Decoder::new(), pool(), Vec::new());
+    for piece in frame(0x89, b"ping", KEY).chunks(8) {
+        feed(&mut decoder, piece, limits(100), &mut pool, &mut seen);
+    }
+    assert_eq!(seen, [Seen::Ping(b"ping".to_vec())]);
+    let mut wire = frame(0x82, b"hello", KEY);
+    let payload_at = wire[6..].as_ptr();
+    assert_eq!(message(&mut decoder, &mut wire, &mut pool).payload().as_ptr(), payload_at);
+    assert_eq!(decoder.bytes_held(), 0);
+}
+
+#[test]
 fn a_message_of_many_one_byte_fragments_is_one_message() {
     let len = 1 << 18;
     let mut wire = frame(0x02, b"x", KEY);
