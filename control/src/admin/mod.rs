@@ -28,16 +28,20 @@ use crate::Handle;
 const BLOCKING_THREADS_MAX: usize = 8;
 
 /// How long calls that wait may take when the server stops.
-const BLOCKING_TIME_MAX: Duration = Duration::from_millis(500);
+const BLOCKING_TIME_MAX: Duration = Duration::from_millis(1000);
 
 /// How long [`AdminServer::stop`] waits for the thread: longer than all it waits for.
 const STOP_TIME_MAX: Duration = Duration::from_secs(3);
 
+const REMEDY: &str = "set control.admin to another address, or to \"off\"";
+
 /// The admin interface could not start.
+///
+/// Where another address would do, the message says how to choose one.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The address cannot be listened on.
-    #[error("the admin interface cannot listen on {address}: {error}")]
+    #[error("the admin interface cannot listen on {address}: {error}; {REMEDY}")]
     Bind {
         /// Where it was to listen.
         address: SocketAddr,
@@ -45,7 +49,7 @@ pub enum AdminError {
         error: io::Error,
     },
     /// The Unix socket cannot be made.
-    #[error("the admin interface cannot listen on unix:{}: {error}", path.display())]
+    #[error("the admin interface cannot listen on unix:{}: {error}; {REMEDY}", path.display())]
     BindUnix {
         /// Where it was to be.
         path: PathBuf,
@@ -53,15 +57,16 @@ pub enum AdminError {
         error: io::Error,
     },
     /// Another process listens on the Unix socket.
-    #[error("the admin interface cannot listen on unix:{}: another process does", .0.display())]
+    #[error("the admin interface cannot listen on unix:{}: another process does; {REMEDY}",
+        .0.display())]
     UnixInUse(PathBuf),
     /// The path of the Unix socket is taken by something that is none.
-    #[error("the admin interface cannot listen on unix:{}: there is a file that is no socket",
-        .0.display())]
+    #[error("the admin interface cannot listen on unix:{}: there is a file that is no socket; \
+        {REMEDY}", .0.display())]
     NoSocket(PathBuf),
     /// This system has no Unix sockets.
-    #[error("the admin interface cannot listen on unix:{}: this system has no Unix sockets",
-        .0.display())]
+    #[error("the admin interface cannot listen on unix:{}: this system has no Unix sockets; \
+        {REMEDY}", .0.display())]
     NoUnixSockets(PathBuf),
     /// The configuration says that there is to be none.
     #[error("the admin interface is off")]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{self, Body};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
@@ -11,7 +12,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use hioload_engine::{Kind, PublishError};
 use http_body_util::LengthLimitError;
 use tokio::task::spawn_blocking;
@@ -20,6 +20,8 @@ use tokio::time::timeout;
 use super::protect::{self, Protection};
 use crate::metrics::{self, Snapshot};
 use crate::{Handle, State as Running};
+
+const JSON: &str = "application/json";
 
 /// How long the body of a request may take to come.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
@@ -58,7 +60,7 @@ async fn stats(State(handle): State<Handle>) -> Result<Response, Refusal> {
         let reason = format!("the statistics are no JSON: {error}");
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
     })?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], json + "\n").into_response())
+    Ok(([(header::CONTENT_TYPE, JSON)], json + "\n").into_response())
 }
 
 async fn scrape(State(handle): State<Handle>) -> Result<Response, Refusal> {
@@ -71,10 +73,7 @@ async fn scrape(State(handle): State<Handle>) -> Result<Response, Refusal> {
 }
 
 /// Sends the body to every client.
-async fn broadcast(
-    State(handle): State<Handle>,
-    request: Request,
-) -> Result<(StatusCode, Json<serde_json::Value>), Refusal> {
+async fn broadcast(State(handle): State<Handle>, request: Request) -> Result<Response, Refusal> {
     let kind = message_kind(request.headers())?;
     let body = read(request.into_body(), handle.message_bytes_max()).await?;
     if kind == Kind::Text && std::str::from_utf8(&body).is_err() {
@@ -87,8 +86,8 @@ async fn broadcast(
             _ => handle.publish(&body[..]),
         };
         published.map_err(Refusal::from)?;
-        let answer = serde_json::json!({ "active_clients": handle.active_clients() });
-        Ok((StatusCode::ACCEPTED, Json(answer)))
+        let answer = format!("{{\"active_clients\":{}}}\n", handle.active_clients());
+        Ok((StatusCode::ACCEPTED, [(header::CONTENT_TYPE, JSON)], answer).into_response())
     })
     .await?
 }
