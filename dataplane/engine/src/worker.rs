@@ -410,26 +410,27 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             self.cut_off_all();
             return self.drain.as_ref().map(|drain| drain.result);
         }
-        match drain.phase {
-            Phase::Settle => {
-                let published = self.publications.as_ref().is_some_and(|queue| !queue.is_empty());
-                let quiet = self.quiet && self.readable.is_empty() && !published;
-                if drain.is_settled(now, quiet) {
-                    drain.phase = Phase::Last;
-                    self.cx.intake = Intake::Ended;
-                    self.publications = None;
-                    self.mesh.finish();
-                    self.mesh.flush();
-                }
+        // One step leads to the next in the same turn: what a step waits for may have come
+        // before, and nothing would wake the worker for it again.
+        if drain.phase == Phase::Settle {
+            let published = self.publications.as_ref().is_some_and(|queue| !queue.is_empty());
+            let quiet = self.quiet && self.readable.is_empty() && !published;
+            if drain.is_settled(now, quiet) {
+                drain.phase = Phase::Last;
+                self.cx.intake = Intake::Ended;
+                self.publications = None;
+                self.mesh.finish();
+                self.mesh.flush();
             }
-            Phase::Last => {
-                let sent = !self.mesh.is_congested() && self.hub.is_empty();
-                if sent && self.mesh.all_finished() {
-                    drain.phase = Phase::Close { next: 0 };
-                }
+        }
+        if drain.phase == Phase::Last {
+            let sent = !self.mesh.is_congested() && self.hub.is_empty();
+            if sent && self.mesh.all_finished() {
+                drain.phase = Phase::Close { next: 0 };
             }
-            Phase::Close { next } => self.close_some(next),
-            Phase::Await => {}
+        }
+        if let Phase::Close { next } = drain.phase {
+            self.close_some(next);
         }
         let ended = self.connections.len() == 0;
         self.drain

@@ -1,0 +1,207 @@
+//! The orderly end: SIGTERM under load, a stalled client, a second signal.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use crate::Backend;
+use crate::client::{Client, FIN, Received, TEXT, frame};
+use crate::on_every_backend;
+use crate::process::Process;
+use crate::scene::wait_until;
+
+on_every_backend!(
+    a_thousand_clients_get_the_same_last_message_and_a_close,
+    a_stalled_client_is_cut_off_and_the_status_says_so,
+    a_second_signal_ends_at_once,
+    an_idle_server_ends_at_once,
+    a_drain_can_be_asked_for_on_the_admin_address,
+);
+
+const CLIENTS: usize = 1000;
+
+const CONFIG: &str = r#"
+    server.workers = 2
+    control.drain_timeout = "8s"
+    tcp.send_buffer = "64 KiB"
+    broadcast.backlog_messages_max = 100000
+    broadcast.backlog_max = "16 MiB"
+"#;
+
+fn a_thousand_clients_get_the_same_last_message_and_a_close(backend: Backend) {
+    let mut process = Process::start(backend, CONFIG, "");
+    drain_under_load(&process, None);
+    assert_eq!(process.exit_status(), Some(0), "all closed in time");
+}
+
+fn a_stalled_client_is_cut_off_and_the_status_says_so(backend: Backend) {
+    let mut process = Process::start(backend, CONFIG, "");
+    let stalled = Client::connect(process.address);
+    drain_under_load(&process, Some(&stalled));
+    assert_eq!(process.exit_status(), Some(3), "one was cut off");
+    assert!(process.log().contains("cut_off=1"), "the log says how many");
+}
+
+/// Publishes while a thousand clients listen, sends SIGTERM in the middle, and checks what every
+/// client got.
+fn drain_under_load(process: &Process, stalled: Option<&Client>) {
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(process.address)).collect();
+    if stalled.is_some() {
+        // More than its socket buffers hold, so that it has fallen behind when the signal comes.
+        fall_behind(process, &mut clients);
+    }
+    let publishing = Publishing::start(&clients[0]);
+    let readers: Vec<_> = split(clients, 8)
+        .into_iter()
+        .map(|clients| thread::spawn(move || read_to_the_end(clients)))
+        .collect();
+
+    publishing.wait_for_messages(20);
+    process.signal("TERM");
+    wait_until("new connections are refused", || is_refused(process.address));
+
+    let last_messages: Vec<u64> =
+        readers.into_iter().flat_map(|reader| reader.join().expect("clients are served")).collect();
+    assert_eq!(last_messages.len(), CLIENTS);
+    let last = last_messages[0];
+    assert!(last >= 20, "messages were in flight: {last}");
+    assert!(last_messages.iter().all(|&other| other == last), "the same last message for all");
+    let sent = publishing.stop();
+    assert!(last < sent, "the publisher went on after the signal");
+}
+
+/// Sends so much to everybody that a client that does not read is behind, and reads it on the
+/// others.
+fn fall_behind(process: &Process, clients: &mut [Client]) {
+    let mut speaker = Client::connect(process.address);
+    let bulk = "b".repeat(256 << 10);
+    for round in 0..6 {
+        speaker.send_text(&bulk);
+        for client in clients.iter_mut() {
+            assert_eq!(client.next_text().len(), bulk.len(), "round {round}");
+        }
+        assert_eq!(speaker.next_text().len(), bulk.len());
+    }
+    speaker.send_close(1000);
+    speaker.until_close();
+}
+
+fn split(mut clients: Vec<Client>, parts: usize) -> Vec<Vec<Client>> {
+    let size = clients.len().div_ceil(parts);
+    let mut split = Vec::new();
+    while !clients.is_empty() {
+        split.push(clients.split_off(clients.len().saturating_sub(size)));
+    }
+    split
+}
+
+/// Reads each client up to its Close, answers that, and returns the last number it got.
+fn read_to_the_end(mut clients: Vec<Client>) -> Vec<u64> {
+    clients
+        .iter_mut()
+        .map(|client| {
+            let mut last = 0;
+            loop {
+                match client.next() {
+                    Received::Text(text) => {
+                        let number = text.parse().expect("a number");
+                        assert_eq!(number, last + 1, "nothing was lost");
+                        last = number;
+                    }
+                    Received::Close(code, reason) => {
+                        assert_eq!(code, Some(1001));
+                        assert_eq!(reason, "the server is shutting down");
+                        client.send_close(1001);
+                        assert_eq!(client.next(), Received::End);
+                        return last;
+                    }
+                    other => panic!("{other:?} after message {last}"),
+                }
+            }
+        })
+        .collect()
+}
+
+/// A thread that publishes numbers until it is told to stop or the connection ends.
+struct Publishing {
+    stop: Arc<AtomicBool>,
+    sent: Arc<std::sync::atomic::AtomicU64>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Publishing {
+    fn start(publisher: &Client) -> Self {
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let mut stream = publisher.stream.try_clone().expect("a second handle");
+        let thread = thread::spawn({
+            let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
+            move || {
+                let sent: &std::sync::atomic::AtomicU64 = &sent;
+                while !stop.load(Ordering::Relaxed) {
+                    let number = sent.load(Ordering::Relaxed) + 1;
+                    let message = frame(FIN | TEXT, number.to_string().as_bytes());
+                    if stream.write_all(&message).is_err() {
+                        // Counted as sent: the server did not take it.
+                        sent.store(number, Ordering::Relaxed);
+                        return;
+                    }
+                    sent.store(number, Ordering::Relaxed);
+                    // As fast as a person with a very fast keyboard.
+                    thread::park_timeout(std::time::Duration::from_millis(2));
+                }
+            }
+        });
+        Self { stop, sent, thread }
+    }
+
+    fn wait_for_messages(&self, count: u64) {
+        wait_until("messages are sent", || self.sent.load(Ordering::Relaxed) >= count);
+    }
+
+    fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("it publishes");
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+fn is_refused(address: SocketAddr) -> bool {
+    TcpStream::connect(address).is_err()
+}
+
+fn a_second_signal_ends_at_once(backend: Backend) {
+    let mut process = Process::start(backend, "control.drain_timeout = \"1h\"", "");
+    let mut client = Client::connect(process.address);
+    process.signal("TERM");
+    let (_, code, _) = client.until_close();
+    assert_eq!(code, Some(1001));
+    process.signal("TERM");
+    assert_eq!(process.exit_status(), Some(130));
+}
+
+fn an_idle_server_ends_at_once(backend: Backend) {
+    let mut process = Process::start(backend, "control.drain_timeout = \"1h\"", "");
+    let mut browser = Client::tcp(process.address);
+    browser.send(b"GET /healthz HTTP/1.1\r\nHost: chat.example\r\n\r\n");
+    browser.response();
+    process.signal("INT");
+    assert_eq!(process.exit_status(), Some(0), "a kept connection does not hold it up");
+}
+
+fn a_drain_can_be_asked_for_on_the_admin_address(backend: Backend) {
+    let mut process = Process::start(backend, "", "");
+    let mut client = Client::connect(process.address);
+    let mut admin = TcpStream::connect(process.admin).expect("the admin server accepts");
+    let request =
+        format!("POST /drain HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n", process.admin);
+    admin.write_all(request.as_bytes()).expect("it reads");
+    let mut status = [0; 12];
+    admin.read_exact(&mut status).expect("it answers");
+    assert_eq!(&status, b"HTTP/1.1 202");
+    let (_, code, _) = client.until_close();
+    assert_eq!(code, Some(1001));
+    client.send_close(1001);
+    assert_eq!(process.exit_status(), Some(0));
+}

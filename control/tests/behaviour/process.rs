@@ -1,0 +1,102 @@
+//! The binary in a process of its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::Backend;
+use crate::scene::wait_until;
+
+/// A running `hioload serve`; killed when it goes out of scope.
+pub(crate) struct Process {
+    child: Child,
+    config: PathBuf,
+    log: Arc<Mutex<String>>,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Process {
+    /// Starts it with `toml` on top of free ports, through a shell that runs `limits` first.
+    pub(crate) fn start(backend: Backend, toml: &str, limits: &str) -> Self {
+        let listen = match backend {
+            Backend::Kernel => "server.listen = \"127.0.0.1:0\"\ncontrol.admin = \"127.0.0.1:0\"\n",
+        };
+        let name = format!("hioload-{}-{:?}.toml", std::process::id(), thread::current().id());
+        let config = std::env::temp_dir().join(name.replace(['(', ')'], ""));
+        fs::write(&config, format!("{listen}{toml}")).expect("a configuration file");
+        let mut child = Command::new("sh")
+            .arg("-c")
+            .arg(format!("{limits}\nexec \"$0\" serve --config \"$1\""))
+            .arg(env!("CARGO_BIN_EXE_hioload"))
+            .arg(&config)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let log = Arc::new(Mutex::new(String::new()));
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let kept = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let mut log = kept.lock().expect("no panic in here");
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let mut process = Self {
+            child,
+            config,
+            log,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        wait_until("the first line of the log", || process.log().contains(" admin="));
+        process.address = process.logged("addresses=");
+        process.admin = process.logged("admin=");
+        process
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("no panic in here").clone()
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
+        assert!(status.success(), "signal {name} was not sent");
+    }
+
+    /// Waits for the end and gives the exit status.
+    pub(crate) fn exit_status(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait_until("the end of the process", || {
+            status = self.child.try_wait().expect("it can be waited for");
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
+    fn logged(&self, key: &str) -> SocketAddr {
+        let log = self.log();
+        let value = log.split_once(key).map(|(_, rest)| rest).expect(key);
+        let value = value.split([' ', ',', '\n']).next().expect("a value");
+        value.trim_matches('"').parse().expect("an address")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.config);
+        if thread::panicking() {
+            eprintln!("log of the server:\n{}", self.log());
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Setting the scene: an appliance in this process, or the binary in a process of its own.
+
+use std::net::SocketAddr;
+
+use hioload::{Appliance, Broadcast, Config, Handler, Recovery, Stats};
+
+use crate::Backend;
+use crate::client::{Client, PATIENCE};
+
+/// An appliance in this process; stops when it goes out of scope.
+pub(crate) struct Server {
+    pub(crate) appliance: Appliance,
+}
+
+impl Server {
+    /// Broadcasts, configured by `toml` on top of a free port and no admin server.
+    pub(crate) fn broadcast(backend: Backend, toml: &str) -> Self {
+        Self::start(backend, toml, Broadcast)
+    }
+
+    pub(crate) fn start(backend: Backend, toml: &str, handler: impl Handler) -> Self {
+        let mut config = Config::parse(toml, "scene").expect("a valid configuration");
+        match backend {
+            Backend::Kernel => {
+                config.server.listen = vec!["127.0.0.1:0".parse().expect("an address")];
+            }
+        }
+        config.control.admin = hioload::config::AdminAddress::Off;
+        let builder = Appliance::builder().config(config).handler(handler);
+        let appliance = builder.layer(Recovery).chat_page().start().expect("it starts");
+        Self { appliance }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.appliance.addresses()[0]
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.appliance.stats()
+    }
+
+    pub(crate) fn total(&self, name: &str) -> u64 {
+        self.stats().totals[name]
+    }
+
+    /// Waits until a counter has reached `least`.
+    pub(crate) fn wait_for(&self, name: &str, least: u64) {
+        wait_until(name, || self.total(name) >= least);
+    }
+
+    /// The server still does its work for a client that comes now.
+    pub(crate) fn serves_the_next_client(&self) {
+        let mut client = Client::connect(self.address());
+        client.round_trip("still there?");
+    }
+}
+
+/// Waits for a fact, and fails when it does not come about.
+pub(crate) fn wait_until(what: &str, mut fact: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !fact() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
+        std::thread::yield_now();
+    }
+}
