@@ -20,7 +20,7 @@ use super::listener::{Listener, Stream};
 const CONNECTIONS_MAX: u32 = 64;
 
 /// How long a client may take to send the head of a request, or be silent between requests.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 16 << 10;

@@ -1,0 +1,9 @@
+//! The admin interface, asked over real sockets.
+
+mod bounds;
+mod client;
+mod endpoints;
+mod protection;
+mod scene;
+#[cfg(unix)]
+mod unix_socket;
