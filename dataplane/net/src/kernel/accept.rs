@@ -12,6 +12,9 @@ use mio::{Interest, Registry, Token};
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
+/// Pauses that follow one another at the limit are logged no more often than this.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Listening sockets, and whether they may have connections to accept.
 pub(super) struct Listeners {
     sockets: Vec<Listener>,
@@ -22,6 +25,7 @@ pub(super) struct Listeners {
     retry_after: Duration,
     /// Descriptors had run out when accepting was last tried.
     exhausted: bool,
+    logged_at: Option<Instant>,
     counts: AcceptCounts,
 }
 
@@ -52,6 +56,7 @@ impl Listeners {
             paused_until: None,
             retry_after: RETRY_MIN,
             exhausted: false,
+            logged_at: None,
             counts: AcceptCounts::default(),
         })
     }
@@ -140,17 +145,15 @@ impl Listeners {
             Failure::Interrupted => {}
             Failure::Connection => self.counts.errors += 1,
             Failure::Exhausted => {
-                if !self.exhausted {
-                    self.counts.pauses += 1;
-                    tracing::warn!(%error, "accepting is paused until a connection closes");
-                }
+                self.counts.pauses += u64::from(!self.exhausted);
                 self.exhausted = true;
                 self.pause(now);
+                self.log("accepting is paused until a connection closes", now, error);
             }
             Failure::Unknown => {
                 self.counts.errors += 1;
-                tracing::warn!(%error, "cannot accept a connection");
                 self.pause(now);
+                self.log("accepting is paused for a moment", now, error);
             }
         }
     }
@@ -158,6 +161,13 @@ impl Listeners {
     fn pause(&mut self, now: Instant) {
         self.paused_until = Some(now + self.retry_after);
         self.retry_after = (self.retry_after * 2).min(RETRY_MAX);
+    }
+
+    fn log(&mut self, what: &str, now: Instant, error: &io::Error) {
+        if self.logged_at.is_none_or(|at| now.duration_since(at) >= LOG_INTERVAL) {
+            self.logged_at = Some(now);
+            tracing::warn!(%error, "{what}");
+        }
     }
 }
 

@@ -57,6 +57,16 @@ fn a_second_program_with_the_same_address_is_refused_whatever_the_modes() {
     }
 }
 
+#[test]
+fn dropping_the_inlets_frees_the_port() {
+    for &mode in MODES {
+        let listening = listen(&options(mode, &[LOOPBACK]), 2).expect("bound");
+        let address = listening.addresses[0];
+        drop(listening);
+        listen(&options(mode, &[&address.to_string()]), 2).expect("bound again");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_port_that_another_program_is_ready_to_share_is_refused() {
