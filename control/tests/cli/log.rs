@@ -1,0 +1,55 @@
+//! The log.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use crate::process::{ConfigFile, PATIENCE, Server, hioload};
+
+#[test]
+fn as_json_each_line_is_an_object() {
+    let file = ConfigFile::on_free_ports("control.log_format = \"json\"\n");
+    let mut server = Server::start(&mut hioload(&["--config", file.path()]));
+    for line in [server.first_line.clone(), server.next_line()] {
+        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(line["level"], "INFO", "{line}");
+    }
+    let first: serde_json::Value = serde_json::from_str(&server.first_line).expect("JSON");
+    assert_eq!((&first["message"], &first["datapath"]), (&"serving".into(), &"kernel".into()));
+}
+
+#[test]
+fn the_environment_refines_the_level_of_the_file() {
+    let file = ConfigFile::on_free_ports("control.log_level = \"error\"\n");
+    let refinement = "hioload::limits=info";
+    let mut command = hioload(&["--config", file.path()]);
+    let server = Server::start(command.env("RUST_LOG", refinement));
+    let line = &server.first_line;
+    assert!(line.contains("hioload::limits: file descriptors"), "nothing before: {line}");
+}
+
+#[test]
+fn a_reader_who_sleeps_stops_nobody() {
+    let file = ConfigFile::on_free_ports("control.log_level = \"trace\"\n");
+    let mut command = hioload(&["--config", file.path()]);
+    let mut server = Server::start(&mut command);
+    while !server.first_line.contains(" admin=") {
+        server.first_line = server.next_line();
+    }
+    // From here on nobody reads. A pipe holds 64 KiB; each connection logs some lines.
+    let admin = server.address("admin");
+    for _ in 0..1000 {
+        assert!(ask(admin).starts_with("HTTP/1.1 200 "));
+    }
+    server.signal("TERM");
+    assert_eq!(server.exit_status(), Some(0));
+}
+
+fn ask(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let head = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("it is read");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer comes");
+    answer
+}

@@ -1,0 +1,9 @@
+//! The `hioload` program, as a shell sees it.
+
+mod check;
+mod flags;
+#[cfg(unix)]
+mod log;
+mod process;
+#[cfg(unix)]
+mod serve;

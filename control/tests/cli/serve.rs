@@ -1,0 +1,93 @@
+//! From the start to the end of `hioload serve`.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::process::{ConfigFile, Server, hioload};
+
+fn start(file: &ConfigFile) -> Server {
+    Server::start(&mut hioload(&["serve", "--config", file.path()]))
+}
+
+#[test]
+fn the_first_line_names_addresses_and_data_path() {
+    let file = ConfigFile::on_free_ports("server.workers = 1\n");
+    let server = Server::start(&mut hioload(&["--config", file.path(), "--workers", "2"]));
+    let line = &server.first_line;
+    assert!(line.contains(" INFO ") && line.contains(" serving addresses=127.0.0.1:"), "{line}");
+    assert!(line.contains(" datapath=kernel workers=2 dpdk=no admin=127.0.0.1:"), "{line}");
+    assert!(!line.contains('\u{1b}'), "no colors for a pipe: {line}");
+    for address in ["addresses", "admin"] {
+        assert!(TcpStream::connect(server.address(address)).is_ok(), "{address}: {line}");
+    }
+}
+
+#[test]
+fn sigterm_and_sigint_close_the_clients_and_end_with_0() {
+    for signal in ["TERM", "INT"] {
+        let file = ConfigFile::on_free_ports("");
+        let mut server = start(&file);
+        let mut client = server.websocket();
+        server.signal(signal);
+        let closed = client.read().expect("a Close comes");
+        let tungstenite::Message::Close(Some(close)) = closed else { panic!("{closed:?}") };
+        assert_eq!(close.code, tungstenite::protocol::frame::coding::CloseCode::Away);
+        // It answers the Close, and is gone.
+        while client.read().is_ok() {}
+        drop(client);
+        assert_eq!(server.exit_status(), Some(0), "SIG{signal}");
+        let line = server.line_with("drained");
+        assert!(line.contains("closed=1"), "{line}");
+    }
+}
+
+#[test]
+fn the_drain_deadline_cuts_off_who_does_not_answer_and_ends_with_3() {
+    let file = ConfigFile::on_free_ports("control.drain_timeout = \"300ms\"\n");
+    let mut server = start(&file);
+    let _stalled = server.websocket();
+    server.signal("TERM");
+    assert_eq!(server.exit_status(), Some(3));
+    let line = server.line_with("cut off");
+    assert!(line.contains(" WARN ") && line.contains("cut_off=1"), "{line}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once_with_130() {
+    let file = ConfigFile::on_free_ports("control.drain_timeout = \"1h\"\n");
+    let mut server = start(&file);
+    let _stalled = server.websocket();
+    server.signal("TERM");
+    server.line_with("draining");
+    server.signal("INT");
+    assert_eq!(server.exit_status(), Some(130));
+}
+
+#[test]
+fn a_drain_that_the_admin_interface_asked_for_ends_with_0() {
+    let file = ConfigFile::on_free_ports("");
+    let mut server = start(&file);
+    let admin = server.address("admin");
+    let mut stream = TcpStream::connect(admin).expect("it listens");
+    write!(stream, "POST /drain HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\n\r\n")
+        .expect("it is read");
+    assert_eq!(server.exit_status(), Some(0));
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+}
+
+#[test]
+fn the_soft_limit_of_descriptors_is_raised_and_a_low_hard_one_is_told() {
+    let file = ConfigFile::on_free_ports("");
+    let limited = |limits: &str| {
+        let mut shell = std::process::Command::new("sh");
+        shell.arg("-c").arg(format!("{limits} && exec \"$0\" --config \"$1\""));
+        shell.arg(env!("CARGO_BIN_EXE_hioload")).arg(file.path()).env_remove("RUST_LOG");
+        Server::start(&mut shell).line_with("file descriptors")
+    };
+    let raised = limited("ulimit -Sn 100 && ulimit -Hn 1500");
+    assert!(raised.contains(" INFO ") && raised.contains("limit=1500"), "{raised}");
+    let low = limited("ulimit -Sn 100 && ulimit -Hn 100");
+    assert!(low.contains(" WARN ") && low.contains("limit=100"), "{low}");
+}
