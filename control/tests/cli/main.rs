@@ -7,3 +7,5 @@ mod log;
 mod process;
 #[cfg(unix)]
 mod serve;
+#[cfg(unix)]
+mod server;

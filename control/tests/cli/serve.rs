@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::process::{ConfigFile, Server, hioload};
+use crate::process::{ConfigFile, hioload};
+use crate::server::Server;
 
 fn start(file: &ConfigFile) -> Server {
     Server::start(&mut hioload(&["serve", "--config", file.path()]))
