@@ -114,6 +114,12 @@ fn a_handler_may_choose_among_what_was_offered_and_add_header_fields() {
 }
 
 #[test]
+fn the_version_is_13_said_once() {
+    let twice = handshake(&["Sec-WebSocket-Version: 13"]);
+    assert_eq!(negotiate(&twice, &UpgradePolicy::default()).unwrap_err().status(), 426);
+}
+
+#[test]
 fn origins_are_let_in_as_the_policy_says() {
     let status = |origins: &OriginPolicy, lines: &[&str]| {
         let outcome = negotiate(&handshake(lines), &policy(origins.clone(), &[]));

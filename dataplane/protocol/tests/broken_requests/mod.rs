@@ -104,7 +104,7 @@ const LINES: [BrokenRequest; 6] = [
 ];
 
 /// Request lines, RFC 9112 section 3.
-const REQUEST_LINES: [BrokenRequest; 11] = [
+const REQUEST_LINES: [BrokenRequest; 12] = [
     refused(
         "no version",
         b"GET /\r\nHost: chat.example\r\n\r\n",
@@ -164,6 +164,12 @@ const REQUEST_LINES: [BrokenRequest; 11] = [
         &padded::<8200>(b"GET /", b"a"),
         "HTTP/1.1 414 URI Too Long",
         "request line of more than 8192 bytes",
+    ),
+    refused(
+        "an absolute target without a host",
+        b"GET http:///chat HTTP/1.1\r\nHost: chat.example\r\n\r\n",
+        BAD_REQUEST,
+        "request target names no host",
     ),
     refused(
         "a target and a Host that differ",
