@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use hioload_config::{AdminAddress, Config, ConfigError, Datapath};
+use hioload_config::{AdminAddress, Config, ConfigError, Datapath, ListenAddress};
 use hioload_engine::{
     Drained, Handler, Layer, Probe, Route, Site, SystemClock, Worker, WorkerParts, assemble,
 };
@@ -251,7 +251,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 /// left out with a warning, as long as another address is left.
 fn bind(config: &Config) -> Result<Listening, StartError> {
     let mut options = ListenOptions {
-        addresses: config.server.listen.iter().flat_map(|it| it.socket_addresses()).collect(),
+        addresses: config.server.listen.iter().flat_map(ListenAddress::socket_addresses).collect(),
         backlog: config.tcp.accept_backlog,
         socket: SocketOptions {
             nodelay: config.tcp.nodelay,

@@ -46,6 +46,7 @@ mod handle;
 mod metrics;
 mod stats;
 
+pub use admin::AdminError;
 pub use appliance::{Appliance, ApplianceError, StartError};
 pub use broadcast::Broadcast;
 pub use builder::Builder;

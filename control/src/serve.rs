@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use hioload::config::Config;
-use hioload::{Appliance, Broadcast, Drained, Logging, Recovery, StartError};
+use hioload::{Appliance, Broadcast, Drained, Logging, Metrics, Recovery, StartError};
 use tracing::{error, info, warn};
 
 use crate::cli::ServeFlags;
@@ -59,6 +59,7 @@ fn start(config: Config) -> Result<Appliance, StartError> {
         .handler(Broadcast)
         .layer(Logging::default())
         .layer(Recovery)
+        .layer(Metrics::default())
         .chat_page()
         .start()
 }

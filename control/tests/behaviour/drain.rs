@@ -17,6 +17,7 @@ on_every_backend!(
     a_stalled_client_is_cut_off_and_the_status_says_so,
     a_second_signal_ends_at_once,
     an_idle_server_ends_at_once,
+    a_client_that_keeps_its_connection_after_its_close_does_not_hold_the_drain_up,
     a_drain_can_be_asked_for_on_the_admin_address,
 );
 
@@ -41,7 +42,7 @@ fn a_stalled_client_is_cut_off_and_the_status_says_so(backend: Backend) {
     let stalled = Client::connect(process.address);
     drain_under_load(&process, Some(&stalled));
     assert_eq!(process.exit_status(), Some(3), "one was cut off");
-    assert!(process.log().contains("cut_off=1"), "the log says how many");
+    wait_until("the log says how many", || process.log().contains("cut_off=1"));
 }
 
 /// Publishes while a thousand clients listen, sends SIGTERM in the middle, and checks what every
@@ -188,6 +189,16 @@ fn an_idle_server_ends_at_once(backend: Backend) {
     browser.response();
     process.signal("INT");
     assert_eq!(process.exit_status(), Some(0), "a kept connection does not hold it up");
+}
+
+fn a_client_that_keeps_its_connection_after_its_close_does_not_hold_the_drain_up(backend: Backend) {
+    let unbounded = "control.drain_timeout = \"1h\"\nwebsocket.close_timeout = \"1h\"";
+    let mut process = Process::start(backend, unbounded, "");
+    let mut client = Client::connect(process.address);
+    process.signal("TERM");
+    client.until_close();
+    client.send_close(1001);
+    assert_eq!(process.exit_status(), Some(0));
 }
 
 fn a_drain_can_be_asked_for_on_the_admin_address(backend: Backend) {

@@ -258,6 +258,9 @@ impl Connection {
                 }
             }
             TcpClose::OnceFlushed => {
+                // RFC 6455 section 7.1.1: after both Closes the server is the first to close. One
+                // that broke the protocol may still be sending; its end is awaited.
+                self.peer_ended |= open.close.has_received();
                 open.end(cx);
                 self.linger(cx);
             }
