@@ -109,6 +109,10 @@ async fn method_not_allowed() -> Refusal {
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method, see Allow")
 }
 
+/// Text, beside `text/*`. The second is what curl says of `--data` when it is not told better; the
+/// body is taken as it is.
+const TEXT_TYPES: [&str; 2] = ["application/json", "application/x-www-form-urlencoded"];
+
 /// Whether a body of the request's content type is to be a text or a binary message.
 fn message_kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return Ok(Kind::Text) };
@@ -117,10 +121,9 @@ fn message_kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
     let media_type = media_type.trim().to_ascii_lowercase();
     if media_type == "application/octet-stream" {
         Ok(Kind::Binary)
-    } else if media_type == "application/json" || media_type.starts_with("text/") {
+    } else if TEXT_TYPES.contains(&media_type.as_str()) || media_type.starts_with("text/") {
         Ok(Kind::Text)
     } else {
-        // Among them what curl says of `--data` when it is not told better.
         let reason = "Content-Type must be text/plain or application/json for a text message, \
                       application/octet-stream for a binary one";
         Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason))

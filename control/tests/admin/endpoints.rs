@@ -65,12 +65,16 @@ fn a_text_and_a_binary_message_reach_the_clients() {
     assert_eq!((plain.status, plain.body.as_str()), (202, "{\"active_clients\":1}\n"));
     let json = post(scene.admin(), "/broadcast", "Content-Type: application/json\r\n", b"{}");
     let untyped = post(scene.admin(), "/broadcast", "", "h\u{e9}".as_bytes());
+    let curl = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let by_curl = post(scene.admin(), "/broadcast", curl, b"a=b&c");
     let octets = "Content-Type: Application/Octet-Stream\r\n";
     let binary = post(scene.admin(), "/broadcast", octets, b"\xff\x00");
-    assert_eq!((json.status, untyped.status, binary.status), (202, 202, 202));
+    let statuses = [json.status, untyped.status, by_curl.status, binary.status];
+    assert_eq!(statuses, [202; 4]);
     assert_eq!(next(&mut client), Message::text("hello"));
     assert_eq!(next(&mut client), Message::text("{}"));
     assert_eq!(next(&mut client), Message::text("h\u{e9}"));
+    assert_eq!(next(&mut client), Message::text("a=b&c"));
     assert_eq!(next(&mut client), Message::binary(&b"\xff\x00"[..]));
 }
 
@@ -84,7 +88,7 @@ fn what_is_no_message_is_refused_and_reaches_nobody() {
     assert_refused(&broadcast(text, b"\xff"), 400, "UTF-8");
     assert_refused(&broadcast(text, b""), 400, "empty");
     assert_refused(&broadcast(text, &[b'a'; 17]), 413, "16 bytes");
-    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let form = "Content-Type: multipart/form-data; boundary=x\r\n";
     assert_refused(&broadcast(form, b"hello"), 415, "Content-Type");
 
     // The largest one that is allowed is the first that comes.

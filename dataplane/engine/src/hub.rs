@@ -38,7 +38,7 @@ pub(crate) enum Delivery {
     Finish { flow: FlowId },
 }
 
-/// Deliveries of one turn; a turn does one run of broadcasts beyond it at most.
+/// Deliveries of one turn; one broadcast to all members may exceed it.
 const DELIVERIES_PER_TURN: usize = 64 * 1024;
 
 /// Broadcasts delivered together at most.
@@ -101,7 +101,7 @@ impl Hub {
             let Some(delivery) = self.inbox.pop_front() else { return };
             let cost = match delivery {
                 Delivery::Everyone { frame, except } => {
-                    self.take_run(frame, except, streams);
+                    self.take_run(frame, except, budget, streams);
                     self.deliver_run(streams, dirty, counters)
                 }
                 other => {
@@ -113,10 +113,17 @@ impl Hub {
         }
     }
 
-    /// Collects a broadcast and those right behind it.
-    fn take_run<S: Streams>(&mut self, frame: Frame, except: Option<FlowId>, streams: &mut S) {
+    /// Collects a broadcast and those right behind it, as many as `budget` deliveries are.
+    fn take_run<S: Streams>(
+        &mut self,
+        frame: Frame,
+        except: Option<FlowId>,
+        budget: usize,
+        streams: &mut S,
+    ) {
+        let run_max = (budget / self.topic.members().len().max(1)).clamp(1, RUN_MAX);
         self.run.push(held(frame, except, streams));
-        while self.run.len() < RUN_MAX
+        while self.run.len() < run_max
             && let Some(Delivery::Everyone { .. }) = self.inbox.front()
             && let Some(Delivery::Everyone { frame, except }) = self.inbox.pop_front()
         {
