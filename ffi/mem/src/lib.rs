@@ -1,6 +1,15 @@
 //! What hioload needs of unsafe code on every platform.
+//!
+//! - [`unmask`]: the XOR of WebSocket masking, with the vectors that the processor has.
+//! - [`slab`]: pooled, reference-counted blocks of memory that any thread may give back.
+//! - [`CountingAllocator`]: tells tests what was allocated.
+//!
+//! Its functions and types are safe to use: no caller can break what the `SAFETY` comments rely on.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod counting;
+pub mod slab;
 mod unmask;
 
+pub use counting::{AllocationCounts, CountingAllocator};
 pub use unmask::{unmask, unmask_portable};
