@@ -2,38 +2,33 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
-use std::sync::Arc;
+
+use hioload_mem::slab::{SharedBlock, UniqueBlock};
 
 /// Bytes with one owner, who may change and extend them up to [`capacity`](Self::capacity).
 ///
 /// There may be headroom before the first byte, so that a header can be put in front of a payload
-/// without moving it.
-pub struct Buffer {
-    bytes: Vec<u8>,
-    start: usize,
-    capacity: usize,
-}
+/// without moving it. Dropping a buffer gives its memory back to its pool.
+pub struct Buffer(UniqueBlock);
 
 impl Buffer {
-    pub(crate) fn new(headroom: usize, len: usize) -> Self {
-        Self { bytes: vec![0; headroom + len], start: headroom, capacity: headroom + len.max(64) }
+    pub(crate) fn new(block: UniqueBlock) -> Self {
+        Self(block)
     }
 
     /// Bytes that may be held, headroom not counted: the current ones and the spare room.
     pub fn capacity(&self) -> usize {
-        self.capacity - self.start
+        self.0.capacity()
     }
 
     /// Bytes free in front of the first one.
     pub fn headroom(&self) -> usize {
-        self.start
+        self.0.headroom()
     }
 
     /// Appends as many of `bytes` as there is room for and returns how many that were.
     pub fn append(&mut self, bytes: &[u8]) -> usize {
-        let taken = bytes.len().min(self.capacity - self.bytes.len());
-        self.bytes.extend_from_slice(&bytes[..taken]);
-        taken
+        self.0.append(bytes)
     }
 
     /// Puts `header` in front of the first byte.
@@ -41,20 +36,17 @@ impl Buffer {
     /// # Panics
     /// When the headroom is shorter than `header`.
     pub fn prepend(&mut self, header: &[u8]) {
-        let start = self.start.checked_sub(header.len()).expect("headroom for the header");
-        self.bytes[start..self.start].copy_from_slice(header);
-        self.start = start;
+        assert!(self.0.prepend(header), "headroom for the header");
     }
 
     /// Keeps the first `len` bytes; does nothing when there are fewer.
     pub fn truncate(&mut self, len: usize) {
-        self.bytes.truncate(self.start + len);
+        self.0.truncate(len);
     }
 
     /// Ends writing: from here on the bytes are shared and do not change.
     pub fn freeze(self) -> Frame {
-        let range = self.start..self.bytes.len();
-        Frame { bytes: Arc::new(self.bytes), range }
+        Frame(self.0.freeze())
     }
 }
 
@@ -62,22 +54,27 @@ impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.0
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..]
+        &mut self.0
     }
 }
 
-/// Immutable bytes, shared by reference count.
-#[derive(Clone)]
-pub struct Frame {
-    bytes: Arc<Vec<u8>>,
-    range: Range<usize>,
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffer({} of {} bytes)", self.len(), self.capacity())
+    }
 }
+
+/// Immutable bytes, shared by reference count: a clone costs an atomic addition.
+///
+/// The last of the clones and slices gives the memory back to its pool, on whatever thread.
+#[derive(Clone)]
+pub struct Frame(SharedBlock);
 
 impl Frame {
     /// A frame of the bytes in `range`, without a copy.
@@ -85,9 +82,7 @@ impl Frame {
     /// # Panics
     /// When `range` does not lie within the frame.
     pub fn slice(&self, range: Range<usize>) -> Frame {
-        assert!(range.start <= range.end && range.end <= self.len(), "range outside the frame");
-        let start = self.range.start + range.start;
-        Frame { bytes: Arc::clone(&self.bytes), range: start..start + range.len() }
+        Frame(self.0.slice(range).expect("a range within the frame"))
     }
 }
 
@@ -95,7 +90,7 @@ impl Deref for Frame {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes[self.range.clone()]
+        &self.0
     }
 }
 
@@ -111,8 +106,31 @@ impl fmt::Debug for Frame {
     }
 }
 
-impl fmt::Debug for Buffer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Buffer({} of {} bytes)", self.len(), self.capacity())
+#[cfg(test)]
+mod tests {
+    use crate::{Pool, PoolOptions};
+
+    #[test]
+    fn a_header_put_in_front_leaves_the_payload_where_it_was() {
+        let mut pool = Pool::new(PoolOptions::default());
+        let mut buffer = pool.get_empty(10, 5);
+        buffer.append(b"hello");
+        let place = buffer.as_ptr();
+        buffer.prepend(&[0x81, 5]);
+        let frame = buffer.freeze();
+        assert_eq!(&*frame, b"\x81\x05hello");
+        assert_eq!(frame.slice(2..7).as_ptr(), place);
+    }
+
+    #[test]
+    #[should_panic(expected = "headroom for the header")]
+    fn a_header_longer_than_the_headroom_is_a_bug_of_the_caller() {
+        Pool::new(PoolOptions::default()).get(5).prepend(b"x");
+    }
+
+    #[test]
+    #[should_panic(expected = "a range within the frame")]
+    fn a_slice_beyond_the_frame_is_a_bug_of_the_caller() {
+        Pool::new(PoolOptions::default()).get(5).freeze().slice(3..6);
     }
 }

@@ -6,6 +6,24 @@
 //! the last of them gives the memory back to the pool it came from. Within a worker, sessions do
 //! not clone frames: they refer to an entry of the worker's [`FrameTable`] by index, so a delivery
 //! costs no atomic operation.
+//!
+//! ```
+//! use hioload_buffer::{FrameTable, Pool, PoolOptions};
+//!
+//! let mut pool = Pool::new(PoolOptions::default());
+//! let mut buffer = pool.get_empty(2, 5);
+//! buffer.append(b"hello");
+//! buffer.prepend(&[0x81, 5]);
+//! let frame = buffer.freeze();
+//!
+//! let mut table = FrameTable::new();
+//! let id = table.insert(frame);
+//! table.retain(id);
+//! assert_eq!(&**table.get(id), b"\x81\x05hello");
+//! table.release(id);
+//! table.release(id);
+//! assert_eq!(pool.buffers_in_use(), 0);
+//! ```
 #![forbid(unsafe_code)]
 
 mod frame;

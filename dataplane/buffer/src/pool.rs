@@ -1,38 +1,125 @@
 //! Where buffers come from and go back to.
 
+use hioload_mem::slab::{SlabOptions, SlabPool};
+
 use crate::Buffer;
 
 /// What a pool keeps.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct PoolOptions {}
+pub struct PoolOptions {
+    /// Bytes of unused buffers kept of each size (128 bytes, 256, ... 64 KiB); those that come
+    /// back beyond it are freed. Longer buffers are never kept.
+    pub idle_bytes_max: usize,
+}
+
+impl Default for PoolOptions {
+    /// 8 MiB of each size.
+    fn default() -> Self {
+        Self { idle_bytes_max: SlabOptions::default().class_idle_bytes_max }
+    }
+}
 
 /// A worker's source of buffers.
-pub struct Pool {}
+pub struct Pool {
+    slab: SlabPool,
+}
 
 impl Pool {
     /// An empty pool; memory comes with the first buffers.
-    #[expect(clippy::needless_pass_by_value, reason = "options are taken over")]
-    pub fn new(_options: PoolOptions) -> Self {
-        Self {}
+    pub fn new(options: PoolOptions) -> Self {
+        let mut slab_options = SlabOptions::default();
+        slab_options.class_idle_bytes_max = options.idle_bytes_max;
+        Self { slab: SlabPool::new(slab_options) }
     }
 
     /// A buffer that holds `len` zero bytes.
+    ///
+    /// # Panics
+    /// When `len` is 2<sup>32</sup> or more.
     pub fn get(&mut self, len: usize) -> Buffer {
-        Buffer::new(0, len)
+        let mut block = self.slab.take(0, len);
+        block.append_zeros(len);
+        Buffer::new(block)
     }
 
-    /// An empty buffer with room for `capacity` bytes behind `headroom` free ones.
+    /// An empty buffer with room for at least `capacity` bytes behind `headroom` free ones.
+    ///
+    /// # Panics
+    /// When both together are 2<sup>32</sup> or more.
     pub fn get_empty(&mut self, headroom: usize, capacity: usize) -> Buffer {
-        let mut buffer = Buffer::new(headroom, capacity);
-        buffer.truncate(0);
-        buffer
+        Buffer::new(self.slab.take(headroom, capacity))
     }
 
     /// The same bytes in a buffer with room for at least `capacity`, headroom kept.
+    ///
+    /// # Panics
+    /// When headroom and capacity together are 2<sup>32</sup> or more.
     pub fn grow(&mut self, buffer: Buffer, capacity: usize) -> Buffer {
-        let mut larger = self.get_empty(buffer.headroom(), capacity.max(buffer.len()));
+        if capacity <= buffer.capacity() {
+            return buffer;
+        }
+        let mut larger = self.get_empty(buffer.headroom(), capacity);
         larger.append(&buffer);
         larger
+    }
+
+    /// Buffers of this pool, and frames made of them, that are in use. One that another thread
+    /// drops at this moment may count or not.
+    pub fn buffers_in_use(&self) -> usize {
+        self.slab.usage().blocks_out
+    }
+
+    /// Bytes allocated for buffers, in use or kept, bookkeeping included.
+    pub fn bytes_held(&self) -> usize {
+        self.slab.usage().bytes_held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn pool() -> Pool {
+        Pool::new(PoolOptions::default())
+    }
+
+    #[test]
+    fn a_grown_buffer_has_the_same_bytes_and_headroom_in_more_room() {
+        let mut pool = pool();
+        let mut buffer = pool.get_empty(10, 100);
+        buffer.append(b"hello");
+        let mut grown = pool.grow(buffer, 1_000);
+        assert!(grown.capacity() >= 1_000);
+        assert_eq!((grown.headroom(), &*grown), (10, &b"hello"[..]));
+        assert_eq!(grown.append(&[b'!'; 900]), 900);
+        assert_eq!(pool.buffers_in_use(), 1, "the short one went back");
+    }
+
+    #[test]
+    fn a_buffer_with_room_enough_does_not_move_to_grow() {
+        let mut pool = pool();
+        let buffer = pool.get(100);
+        let place = buffer.as_ptr();
+        assert_eq!(pool.grow(buffer, 101).as_ptr(), place);
+    }
+
+    #[test]
+    fn a_frame_dropped_by_another_thread_is_the_next_buffer() {
+        let mut pool = pool();
+        let frame = pool.get(64).freeze();
+        let (place, held) = (frame.as_ptr().addr(), pool.bytes_held());
+        thread::spawn(move || drop(frame)).join().unwrap();
+        assert_eq!(pool.get(64).as_ptr().addr(), place);
+        assert_eq!((pool.buffers_in_use(), pool.bytes_held()), (0, held));
+    }
+
+    #[test]
+    fn a_pool_that_keeps_nothing_frees_what_comes_back() {
+        let mut pool = Pool::new(PoolOptions { idle_bytes_max: 0 });
+        drop(pool.get(64).freeze());
+        assert_eq!((pool.buffers_in_use(), pool.bytes_held()), (0, 0));
     }
 }

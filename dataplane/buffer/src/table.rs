@@ -89,6 +89,10 @@ impl Default for FrameTable {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{Pool, PoolOptions};
 
@@ -105,5 +109,61 @@ mod tests {
         let second = table.insert(pool.get(5).freeze());
         assert_eq!(second, first);
         assert_eq!(table.get(second).len(), 5);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert,
+        /// Of the reference at this place, modulo their number.
+        Retain(usize),
+        Release(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            Just(Step::Insert),
+            any::<usize>().prop_map(Step::Retain),
+            any::<usize>().prop_map(Step::Release),
+        ]
+    }
+
+    proptest! {
+        /// Beside an oracle that keeps each reference apart.
+        #[test]
+        fn every_frame_lives_exactly_as_long_as_its_references(
+            steps in prop::collection::vec(step(), 0..200)
+        ) {
+            let mut pool = Pool::new(PoolOptions::default());
+            let mut table = FrameTable::new();
+            let mut lengths = HashMap::new();
+            let mut references = Vec::new();
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Insert => {
+                        let id = table.insert(pool.get(number).freeze());
+                        lengths.insert(id, number);
+                        references.push(id);
+                    }
+                    Step::Retain(at) if !references.is_empty() => {
+                        let id = references[at % references.len()];
+                        table.retain(id);
+                        references.push(id);
+                    }
+                    Step::Release(at) if !references.is_empty() => {
+                        let id = references.swap_remove(at % references.len());
+                        table.release(id);
+                        if !references.contains(&id) {
+                            lengths.remove(&id);
+                        }
+                    }
+                    Step::Retain(_) | Step::Release(_) => {}
+                }
+                prop_assert_eq!(table.len(), lengths.len());
+                prop_assert_eq!(pool.buffers_in_use(), lengths.len());
+                for id in &references {
+                    prop_assert_eq!(table.get(*id).len(), lengths[id]);
+                }
+            }
+        }
     }
 }
