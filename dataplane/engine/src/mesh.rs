@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn two_threads_that_fill_each_other_both_get_everything_in_order() {
-        const COUNT: u32 = 20_000;
+        const COUNT: u32 = 2_000;
         let (ports, _wakers) = ports(2, 2);
         let threads: Vec<_> = ports
             .into_iter()
@@ -276,10 +276,14 @@ mod tests {
                             sent += 1;
                         }
                         port.flush();
-                        port.receive(8, |frame| {
+                        let received = port.receive(8, |frame| {
                             assert_eq!(number(&frame), expected);
                             expected += 1;
                         });
+                        if received == 0 {
+                            // On a busy host the peer may need this CPU to make room.
+                            std::thread::yield_now();
+                        }
                     }
                     port
                 })
