@@ -80,13 +80,13 @@ fn the_example_key_of_the_rfc_with_stray_padding_bits_is_taken() {
 }
 
 #[test]
-fn the_clients_first_choice_among_those_spoken_here_is_used() {
+fn the_servers_first_choice_among_those_offered_is_used() {
     let request = handshake(&["Sec-WebSocket-Protocol: v9, v2", "Sec-WebSocket-Protocol: v1"]);
     let chosen = |spoken: &[&str]| {
         let upgrade = negotiate(&request, &policy(OriginPolicy::SameOrigin, spoken)).unwrap();
         upgrade.subprotocol().map(str::to_owned)
     };
-    assert_eq!(chosen(&["v1", "v2"]), Some("v2".to_owned()));
+    assert_eq!(chosen(&["v3", "v1", "v2"]), Some("v1".to_owned()));
     assert_eq!(chosen(&["V9", "v3"]), None);
     assert_eq!(chosen(&[]), None);
 }

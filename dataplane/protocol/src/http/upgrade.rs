@@ -28,7 +28,7 @@ const NONCE_BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct UpgradePolicy {
     /// The pages that may connect.
     pub origins: OriginPolicy,
-    /// Subprotocols that the server speaks; their letters' case counts.
+    /// Subprotocols that the server speaks, the one it likes best first; their letters' case counts.
     pub subprotocols: Vec<String>,
 }
 
@@ -96,7 +96,7 @@ impl Upgrade {
 
 /// Decides on a request to a path that speaks WebSocket.
 ///
-/// The subprotocol is the first of the client's list that the policy names. None in common is no
+/// The subprotocol is the first of the policy's list that the client offers. None in common is no
 /// reason to refuse (RFC 6455 section 4.2.2): the answer names none, and the client decides.
 ///
 /// # Errors
@@ -120,7 +120,7 @@ pub fn negotiate(request: &Request, policy: &UpgradePolicy) -> Result<Upgrade, R
     let accept = accept_of(check_key(request)?);
     policy.origins.check(request)?;
     let offered = offered_subprotocols(request)?;
-    let subprotocol = offered.iter().find(|name| policy.subprotocols.contains(name)).cloned();
+    let subprotocol = policy.subprotocols.iter().find(|name| offered.contains(name)).cloned();
     Ok(Upgrade { accept, subprotocol, offered, headers: ResponseHeaders::default() })
 }
 
