@@ -14,11 +14,21 @@ use super::{
 /// Room of the first buffer for a payload that did not come in one piece.
 const GATHERED_BYTES_MIN: usize = 64;
 
+/// What no limit can be set above: a pooled buffer holds less than 4 GiB.
+const MESSAGE_BYTES_CEILING: usize = 1 << 30;
+
 /// What a client may ask of the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
-    /// Bytes of the largest message, all its fragments together.
+    /// Bytes of the largest message, all its fragments together; no more than 1 GiB counts.
     pub message_bytes_max: usize,
+}
+
+impl DecodeLimits {
+    /// Bytes of the largest message that is taken.
+    fn message_len_max(&self) -> usize {
+        self.message_bytes_max.min(MESSAGE_BYTES_CEILING)
+    }
 }
 
 /// What [`Decoder::decode`] did.
@@ -265,7 +275,7 @@ impl Decoder {
             (Opcode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
         };
         let len_max = match content {
-            Content::Data(_) => limits.message_bytes_max.saturating_sub(self.gathered_len()),
+            Content::Data(_) => limits.message_len_max().saturating_sub(self.gathered_len()),
             Content::Control(_) => CONTROL_BYTES_MAX,
         };
         // Section 10.4: a limit of ours, for all fragments together.
@@ -293,7 +303,7 @@ impl Decoder {
         // A message grows no further than its last frame says; any other, no further than allowed.
         let len_max = match frame.content {
             Content::Data(_) if frame.fin => gathered_len + frame.remaining,
-            _ => limits.message_bytes_max.saturating_add(CONTROL_BYTES_MAX),
+            _ => limits.message_len_max() + CONTROL_BYTES_MAX,
         };
         frame.remaining -= piece.len();
         frame.key.rotate_left(piece.len() % 4);

@@ -14,6 +14,9 @@ pub const CLOSE_REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 /// A message of `kind`; `payload` is copied behind its header.
 ///
 /// Text must be UTF-8 and is not checked here: it comes from a `&str` or from the decoder.
+///
+/// # Panics
+/// When header and payload together are 2<sup>32</sup> bytes or more.
 pub fn message(kind: Kind, payload: &[u8], pool: &mut Pool) -> Frame {
     frame(kind.into(), payload, &[], pool)
 }
@@ -21,6 +24,9 @@ pub fn message(kind: Kind, payload: &[u8], pool: &mut Pool) -> Frame {
 /// The message as it was received, for others.
 ///
 /// A gathered payload is not copied: the header goes into the headroom of its buffer.
+///
+/// # Panics
+/// As [`message`], which nothing that a client sent can cause.
 pub fn forward(message: Message<'_>, pool: &mut Pool) -> Frame {
     match message.into_payload() {
         Payload::Text(text) => self::message(Kind::Text, text.as_bytes(), pool),

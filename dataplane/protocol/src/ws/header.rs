@@ -33,7 +33,8 @@ impl Header {
     /// Reads a header from the start of `bytes` and says how many bytes it has.
     ///
     /// `Ok(None)`: so far nothing is wrong, but there must be more bytes. A fault is found with the
-    /// byte that holds it: more bytes never change the error.
+    /// last byte of the field that holds it (first byte, second byte, length): more bytes never
+    /// change the error.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
         let first = FirstByte(first);
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_found_with_the_byte_that_holds_it() {
+    fn a_fault_is_found_with_the_field_that_holds_it() {
         assert_eq!(Header::parse(&[0xc1]), Err(ProtocolError::ReservedBits));
         assert_eq!(Header::parse(&[0x83]), Err(ProtocolError::ReservedOpcode));
         assert_eq!(Header::parse(&[0x09]), Err(ProtocolError::FragmentedControl));

@@ -97,6 +97,15 @@ fn the_limit_is_found_in_the_header_and_nothing_is_kept() {
 }
 
 #[test]
+fn no_limit_lets_a_message_in_that_no_buffer_holds() {
+    let mut wire = vec![0x82, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 1, 0, 0, 0, 0];
+    let seen = decode_whole(&wire, limits(usize::MAX));
+    assert_eq!(seen, [Seen::Error(ProtocolError::MessageTooBig)]);
+    wire[9] = 0;
+    assert_eq!(decode_whole(&wire, limits(usize::MAX)), [], "1 GiB is let in");
+}
+
+#[test]
 fn a_message_of_exactly_the_limit_passes() {
     let wire = [frame(0x02, &[1; 60], KEY), frame(0x80, &[2; 40], KEY)].concat();
     let [Seen::Message(Kind::Binary, payload)] = &decode_whole(&wire, limits(100))[..] else {
