@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 /// A host and perhaps a port (RFC 3986 section 3.2, without user information).
 #[derive(Clone, Copy, Debug)]
-pub struct Authority<'a> {
+pub(super) struct Authority<'a> {
     host: Host<'a>,
     port: Option<u16>,
 }
@@ -19,7 +19,7 @@ enum Host<'a> {
 
 impl<'a> Authority<'a> {
     /// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; `None` when `text` is anything else.
-    pub fn parse(text: &'a str) -> Option<Self> {
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (address, port) = rest.split_once(']')?;
@@ -33,13 +33,8 @@ impl<'a> Authority<'a> {
         Some(Self { host, port: parse_port(port)? })
     }
 
-    /// The port, where one was named.
-    pub fn port(&self) -> Option<u16> {
-        self.port
-    }
-
     /// Whether both name the same host and port, `default_port` standing in for a missing one.
-    pub fn matches(&self, other: &Authority<'_>, default_port: u16) -> bool {
+    pub(super) fn matches(&self, other: &Authority<'_>, default_port: u16) -> bool {
         let hosts_match = match (self.host, other.host) {
             (Host::Name(ours), Host::Name(theirs)) => ours.eq_ignore_ascii_case(theirs),
             (Host::V6(ours), Host::V6(theirs)) => ours == theirs,
@@ -62,9 +57,16 @@ pub(super) fn default_port(scheme: &str) -> Option<u16> {
 
 /// RFC 3986 section 3.2.2, but not empty: no `http` address has an empty host.
 fn is_registered_name(name: &str) -> bool {
+    let is_name_byte = |byte| b"-._~!$&'()*+,;=".contains(&byte) || byte.is_ascii_alphanumeric();
+    // What stands behind a percent sign begins with the two digits of the byte that it encodes.
+    let mut parts = name.split('%');
+    let is_plain = |text: &str| text.bytes().all(is_name_byte);
     !name.is_empty()
-        && name.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte) || byte == b'%'
+        && parts.next().is_some_and(is_plain)
+        && parts.all(|part| {
+            part.split_at_checked(2).is_some_and(|(digits, rest)| {
+                digits.bytes().all(|digit| digit.is_ascii_hexdigit()) && is_plain(rest)
+            })
         })
 }
 
@@ -85,7 +87,18 @@ mod tests {
 
     #[test]
     fn hosts_and_ports_are_read() {
-        for good in ["a", "chat.example:8080", "127.0.0.1:80", "[::1]", "[::1]:8080", "a:", "a_b"] {
+        let good = [
+            "a",
+            "chat.example:8080",
+            "127.0.0.1:80",
+            "[::1]",
+            "[::1]:8080",
+            "a:",
+            "a_b",
+            "%C3%a9.example",
+            "a%20",
+        ];
+        for good in good {
             assert!(Authority::parse(good).is_some(), "{good}");
         }
     }
@@ -94,7 +107,8 @@ mod tests {
     fn what_is_no_host_is_refused() {
         let bad = [
             "", ":80", "a b", "user@a", "a/b", "a:80:81", "a:+80", "a:65536", "a:x", "[::1", "[a]",
-            "[::1]80", "::1", "a\u{e9}", "a#b", "a?b",
+            "[::1]80", "::1", "a\u{e9}", "a#b", "a?b", "%", "a%", "a%2", "a%2g", "a%%20",
+            "%\u{e9}",
         ];
         for bad in bad {
             assert!(Authority::parse(bad).is_none(), "{bad}");

@@ -35,7 +35,6 @@ mod rules;
 mod upgrade;
 
 pub use header::{HeaderError, ResponseHeaders};
-pub use host::Authority;
 pub use origin::OriginPolicy;
 pub use page::Page;
 pub use reader::{RequestLimits, RequestReader};
