@@ -154,11 +154,12 @@ impl Request {
 }
 
 impl fmt::Debug for Request {
-    /// Header fields stay out: they hold cookies and credentials, and this ends up in logs.
+    /// Header fields and query stay out: they hold cookies and credentials, and this ends up in
+    /// logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", &self.method_name())
-            .field("target", &self.target())
+            .field("path", &self.path())
             .field("headers", &self.headers.len())
             .finish()
     }
