@@ -17,6 +17,7 @@ mod process;
 mod scene;
 mod slow;
 mod timeouts;
+mod tungstenite;
 
 /// What carries the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
