@@ -1,6 +1,7 @@
 //! A running appliance: its threads, its addresses, its end.
 
 use std::any::Any;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use hioload_config::{AdminAddress, Config, ConfigError, Datapath, ListenAddress};
 use hioload_engine::{
-    Drained, Handler, Layer, Probe, Route, Site, SystemClock, Worker, WorkerParts, assemble,
+    Drained, Handler, Layer, Probe, Site, SystemClock, Worker, WorkerParts, assemble,
 };
 use hioload_net::{
     KernelOptions, KernelStreams, ListenError, ListenOptions, Listening, SocketOptions, Streams,
@@ -19,8 +20,8 @@ use tracing::{error, warn};
 
 use crate::admin::{self, AdminError, AdminServer};
 use crate::builder::Builder;
-use crate::chat;
 use crate::handle::{Facts, Handle};
+use crate::site::site;
 use crate::stats::{State, Stats};
 
 /// Serves clients from [`Builder::start`] until it is drained.
@@ -59,6 +60,7 @@ pub enum StartError {
 
 /// Why a running appliance ended otherwise than by a drain.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 #[error("worker {worker} failed: {reason}")]
 pub struct ApplianceError {
     /// The worker, from zero.
@@ -78,7 +80,7 @@ impl Appliance {
         H: Handler,
         L: Layer<H>,
     {
-        let Builder { config, handler, layer, mut probes, routes, chat_page } = builder;
+        let Builder { config, handler, layer, mut probes, pages, chat_page } = builder;
         config.validate()?;
         if config.server.datapath == Datapath::Dpdk {
             return Err(StartError::NoDpdk);
@@ -106,7 +108,7 @@ impl Appliance {
                 Some(admin::start(address, config.control.admin_token.as_ref(), handle.clone())?)
             }
         };
-        let site = Arc::new(site(&config, routes, chat_page, &handle));
+        let site = Arc::new(site(&config.websocket.path, chat_page, pages, &handle));
         let handler = Arc::new(layer.layer(handler));
         let mut appliance = Self { handle, workers: Vec::new(), addresses, admin };
         for (parts, streams) in assembly.parts.into_iter().zip(streams) {
@@ -204,6 +206,17 @@ impl Drop for Appliance {
     }
 }
 
+impl fmt::Debug for Appliance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Appliance")
+            .field("state", &self.handle.state())
+            .field("addresses", &self.addresses)
+            .field("admin_address", &self.admin_address())
+            .field("workers", &self.workers.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// What every worker thread is started with.
 struct Crew<H> {
     handler: Arc<H>,
@@ -278,13 +291,4 @@ fn bind(config: &Config) -> Result<Listening, StartError> {
             _ => return Err(error.into()),
         }
     }
-}
-
-fn site(config: &Config, routes: Vec<(String, Route)>, chat_page: bool, handle: &Handle) -> Site {
-    let mut site = Site::new(config.websocket.path.clone());
-    if chat_page {
-        let handle = handle.clone();
-        site = chat::site(site, Arc::new(move || handle.active_clients()));
-    }
-    routes.into_iter().fold(site, |site, (path, route)| site.route(path, route))
 }

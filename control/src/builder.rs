@@ -1,5 +1,6 @@
 //! From parts to a running appliance.
 
+use std::fmt;
 use std::sync::Arc;
 
 use hioload_config::Config;
@@ -13,7 +14,7 @@ pub struct Builder<H = (), L = Identity> {
     pub(crate) handler: H,
     pub(crate) layer: L,
     pub(crate) probes: Vec<(String, Probe)>,
-    pub(crate) routes: Vec<(String, Route)>,
+    pub(crate) pages: Vec<(String, Route)>,
     pub(crate) chat_page: bool,
 }
 
@@ -24,7 +25,7 @@ impl Builder {
             handler: (),
             layer: Identity,
             probes: Vec::new(),
-            routes: Vec::new(),
+            pages: Vec::new(),
             chat_page: false,
         }
     }
@@ -46,7 +47,7 @@ impl<H, L> Builder<H, L> {
             handler,
             layer: self.layer,
             probes: self.probes,
-            routes: self.routes,
+            pages: self.pages,
             chat_page: self.chat_page,
         }
     }
@@ -59,7 +60,7 @@ impl<H, L> Builder<H, L> {
             handler: self.handler,
             layer: Stack::new(self.layer, layer),
             probes: self.probes,
-            routes: self.routes,
+            pages: self.pages,
             chat_page: self.chat_page,
         }
     }
@@ -76,10 +77,13 @@ impl<H, L> Builder<H, L> {
         self
     }
 
-    /// Answers `GET` and `HEAD` of a path with a page.
+    /// Answers `GET` and `HEAD` of `path` with a page. A path begins with `/` and is compared with
+    /// the request's as it stands there, without its query and without decoding. A later page of
+    /// the same path replaces the earlier one, `/healthz` included, which every appliance answers
+    /// with `ok`; `websocket.path` cannot be replaced.
     #[must_use]
     pub fn page(mut self, path: impl Into<String>, page: Page) -> Self {
-        self.routes.push((path.into(), Route::Page(Arc::new(page))));
+        self.pages.push((path.into(), Route::Page(Arc::new(page))));
         self
     }
 
@@ -100,5 +104,18 @@ impl<H: Handler, L: Layer<H>> Builder<H, L> {
     /// be started. Nothing runs then.
     pub fn start(self) -> Result<Appliance, StartError> {
         Appliance::start(self)
+    }
+}
+
+impl<H, L> fmt::Debug for Builder<H, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let probes: Vec<&str> = self.probes.iter().map(|(name, _)| name.as_str()).collect();
+        let pages: Vec<&str> = self.pages.iter().map(|(path, _)| path.as_str()).collect();
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .field("probes", &probes)
+            .field("pages", &pages)
+            .field("chat_page", &self.chat_page)
+            .finish_non_exhaustive()
     }
 }

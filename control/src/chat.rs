@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use hioload_engine::{Page, Route, Site};
 
+use crate::site::fixed;
+
 const CHAT_PAGE: &str = include_str!("../assets/chat.html");
+
+/// Where the page says what it connects to.
+const WEBSOCKET_DEFAULT: &str = r#"name="websocket" content="./ws""#;
 
 /// For browsers that ask for it whatever the page says.
 const ICON: &str = concat!(
@@ -14,26 +19,36 @@ const ICON: &str = concat!(
     "</svg>\n"
 );
 
-/// `site` with the chat page at `/`, the number of clients at `/clients`, an icon and `/healthz`.
-pub(crate) fn site(site: Site, active_clients: Arc<dyn Fn() -> u64 + Send + Sync>) -> Site {
-    site.route("/", fixed(chat_page()))
+/// `site` with the chat page at `/`, the number of clients at `/clients`, and an icon. The page
+/// connects to `websocket_path`.
+pub(crate) fn site(
+    site: Site,
+    websocket_path: &str,
+    active_clients: Arc<dyn Fn() -> u64 + Send + Sync>,
+) -> Site {
+    site.route("/", fixed(chat_page(websocket_path)))
         .route("/clients", Route::Made(Arc::new(move || clients(active_clients()))))
         .route("/favicon.ico", fixed(icon()))
-        .route("/healthz", fixed(healthz()))
-}
-
-fn fixed(page: Page) -> Route {
-    Route::Page(Arc::new(page))
 }
 
 /// Always asked for anew, and fetched anew only when the program has changed.
-fn chat_page() -> Page {
+fn chat_page(websocket_path: &str) -> Page {
     // No other page may show this one in a frame; a page cannot say that of itself in HTML.
     let policy = format!("{}; frame-ancestors 'none'", policy());
-    let page = Page::new("text/html; charset=utf-8", CHAT_PAGE.as_bytes()).with_etag();
+    let html = connecting_to(websocket_path);
+    let page = Page::new("text/html; charset=utf-8", html.into_bytes()).with_etag();
     let page = with(page, "Content-Security-Policy", policy);
     let page = with(page, "Cache-Control", "no-cache");
     with(page, "Referrer-Policy", "no-referrer")
+}
+
+/// The page with the path that it is to connect to, relative to its own: a proxy may serve it below
+/// a path of the proxy's choice. It stands in an attribute and not in the script, whose hash the
+/// policy names.
+fn connecting_to(websocket_path: &str) -> String {
+    // Of what a path may hold (`websocket.path` is checked), HTML reads only this otherwise.
+    let path = websocket_path.replace('&', "&amp;");
+    CHAT_PAGE.replacen(WEBSOCKET_DEFAULT, &format!("name=\"websocket\" content=\".{path}\""), 1)
 }
 
 /// The policy that the page states: nothing but its own style and script, by hash, and requests to
@@ -54,11 +69,6 @@ fn icon() -> Page {
     with(page, "Cache-Control", "max-age=86400")
 }
 
-fn healthz() -> Page {
-    let page = Page::new("text/plain; charset=utf-8", &b"ok\n"[..]);
-    with(page, "Cache-Control", "no-store")
-}
-
 fn with(page: Page, name: &'static str, value: impl Into<std::borrow::Cow<'static, str>>) -> Page {
     page.with_header(name, value).expect("names and values in this file are fit for a header")
 }
@@ -73,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_page_may_run_its_own_script_by_hash_and_nothing_else() {
-        let page = chat_page();
+        let page = chat_page("/ws");
         let policy = header(&page, "Content-Security-Policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
         assert!(policy.ends_with("; frame-ancestors 'none'"), "{policy}");
@@ -83,10 +93,19 @@ mod tests {
 
     #[test]
     fn a_browser_asks_again_and_gets_the_page_only_when_it_has_changed() {
-        let page = chat_page();
+        let page = chat_page("/ws");
         assert_eq!(header(&page, "Cache-Control"), "no-cache");
         assert!(page.etag().is_some());
         assert_eq!(page.body(), CHAT_PAGE.as_bytes());
+    }
+
+    #[test]
+    fn the_page_connects_to_the_path_of_the_configuration_and_says_no_other() {
+        assert_eq!(CHAT_PAGE.matches(WEBSOCKET_DEFAULT).count(), 1);
+        let page = chat_page("/a&lt;b/feed");
+        let html = std::str::from_utf8(page.body()).unwrap();
+        assert!(html.contains(r#"<meta name="websocket" content="./a&amp;lt;b/feed">"#), "{html}");
+        assert!(!html.contains("/ws"), "{html}");
     }
 
     #[test]

@@ -44,6 +44,7 @@ mod builder;
 mod chat;
 mod handle;
 mod metrics;
+mod site;
 mod stats;
 
 pub use admin::AdminError;

@@ -1,9 +1,11 @@
 //! Plain HTTP beside WebSocket.
 
+use hioload::{Appliance, Broadcast, Page};
+
 use crate::Backend;
 use crate::client::Client;
 use crate::on_every_backend;
-use crate::scene::Server;
+use crate::scene::{Server, config};
 
 on_every_backend!(
     the_chat_page_is_served_and_the_connection_kept,
@@ -13,6 +15,9 @@ on_every_backend!(
     an_old_client_gets_its_page_and_the_end,
     the_number_of_clients_can_be_asked_for,
     an_unknown_path_is_not_found,
+    every_appliance_says_that_it_is_healthy,
+    a_page_of_the_embedder_replaces_the_one_at_its_path,
+    the_chat_page_names_the_path_that_it_connects_to,
 );
 
 fn get(path: &str, headers: &str) -> String {
@@ -91,4 +96,34 @@ fn an_unknown_path_is_not_found(backend: Backend) {
     let (head, body) = client.response();
     assert!(head.starts_with("HTTP/1.1 404 Not Found\r\n"), "{head}");
     assert_eq!(body, b"there is nothing at this path\n");
+}
+
+fn every_appliance_says_that_it_is_healthy(backend: Backend) {
+    let builder = Appliance::builder().config(config(backend, "")).handler(Broadcast);
+    let server = Server { appliance: builder.start().expect("it starts") };
+    let mut client = Client::tcp(server.address());
+    client.send([get("/healthz", ""), get("/", "")].concat().as_bytes());
+    let (head, body) = client.response();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains("Cache-Control: no-store\r\n"), "{head}");
+    assert_eq!(body, b"ok\n");
+    assert!(client.response().0.starts_with("HTTP/1.1 404 "), "and has no page but this");
+}
+
+fn a_page_of_the_embedder_replaces_the_one_at_its_path(backend: Backend) {
+    let builder = Appliance::builder().config(config(backend, "")).handler(Broadcast);
+    let builder = builder.page("/healthz", Page::new("text/plain", &b"fine, thanks\n"[..]));
+    let server = Server { appliance: builder.chat_page().start().expect("it starts") };
+    let mut client = Client::tcp(server.address());
+    client.send(get("/healthz", "").as_bytes());
+    assert_eq!(client.response().1, b"fine, thanks\n");
+}
+
+fn the_chat_page_names_the_path_that_it_connects_to(backend: Backend) {
+    let server = Server::broadcast(backend, r#"websocket.path = "/feed/v2""#);
+    let mut client = Client::tcp(server.address());
+    client.send(get("/", "").as_bytes());
+    let (_, body) = client.response();
+    let page = String::from_utf8_lossy(&body);
+    assert!(page.contains(r#"<meta name="websocket" content="./feed/v2">"#), "{page}");
 }

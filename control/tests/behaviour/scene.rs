@@ -19,14 +19,7 @@ impl Server {
     }
 
     pub(crate) fn start(backend: Backend, toml: &str, handler: impl Handler) -> Self {
-        let mut config = Config::parse(toml, "scene").expect("a valid configuration");
-        match backend {
-            Backend::Kernel => {
-                config.server.listen = vec!["127.0.0.1:0".parse().expect("an address")];
-            }
-        }
-        config.control.admin = hioload::config::AdminAddress::Off;
-        let builder = Appliance::builder().config(config).handler(handler);
+        let builder = Appliance::builder().config(config(backend, toml)).handler(handler);
         let appliance = builder.layer(Recovery).chat_page().start().expect("it starts");
         Self { appliance }
     }
@@ -53,6 +46,18 @@ impl Server {
         let mut client = Client::connect(self.address());
         client.round_trip("still there?");
     }
+}
+
+/// What `toml` says, on a free port and without an admin server.
+pub(crate) fn config(backend: Backend, toml: &str) -> Config {
+    let mut config = Config::parse(toml, "scene").expect("a valid configuration");
+    match backend {
+        Backend::Kernel => {
+            config.server.listen = vec!["127.0.0.1:0".parse().expect("an address")];
+        }
+    }
+    config.control.admin = hioload::config::AdminAddress::Off;
+    config
 }
 
 /// Waits for a fact, and fails when it does not come about.
