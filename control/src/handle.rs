@@ -1,6 +1,7 @@
 //! The control plane's handle on a running appliance.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -55,7 +56,8 @@ impl Handle {
     }
 
     /// Sends a message to every session: a `&str` as text, a `&[u8]` as binary. Waits up to a
-    /// second while the workers are behind.
+    /// second while the workers are behind, so a handler does not call this: it has its
+    /// [`Outbox`](crate::Outbox).
     ///
     /// # Errors
     /// When the workers do not keep up, or the appliance is draining or has stopped.
@@ -123,13 +125,20 @@ impl Handle {
         self.shared.started.elapsed()
     }
 
-    /// Longest message that a client may send, in bytes; the same holds for what is published.
+    /// Longest message in bytes that is taken from a client, or by the admin interface. What is
+    /// published here may be longer.
     pub fn message_bytes_max(&self) -> usize {
         self.shared.message_bytes_max
     }
 
     pub(crate) fn set_stopped(&self) {
         self.shared.state.store(STOPPED, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("state", &self.state()).finish_non_exhaustive()
     }
 }
 

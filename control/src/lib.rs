@@ -35,6 +35,80 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Handlers
+//!
+//! One value serves all sessions, from all worker threads, so it is `Send + Sync` and what it
+//! changes sits behind atomics or locks. [`Handler`] says in which order it is called. It must not
+//! block: what takes long goes to a thread of the embedder's own, which answers through a
+//! [`Handle`], for now by [`Handle::publish`] to everybody. An error, and under [`Recovery`] a
+//! panic, closes the one session with 1011; a panic without `Recovery` ends the appliance.
+//!
+//! # Middleware
+//!
+//! A [`Layer`] wraps a handler into another handler, when the program is compiled. The first layer
+//! that is added is the outermost: it sees a call first and its result last. The wrapping handler
+//! passes on all four calls, also those that it has nothing to say about.
+//!
+//! ```
+//! use hioload::{
+//!     Accept, ClosedWith, Handler, HandlerError, Layer, Message, Outbox, Refusal, Session,
+//!     UpgradeRequest,
+//! };
+//!
+//! /// Lets no message pass that is longer than this.
+//! struct Terse {
+//!     bytes_max: usize,
+//! }
+//!
+//! struct TerseHandler<H> {
+//!     bytes_max: usize,
+//!     inner: H,
+//! }
+//!
+//! impl<H: Handler> Layer<H> for Terse {
+//!     type Handler = TerseHandler<H>;
+//!
+//!     fn layer(self, inner: H) -> TerseHandler<H> {
+//!         TerseHandler { bytes_max: self.bytes_max, inner }
+//!     }
+//! }
+//!
+//! impl<H: Handler> Handler for TerseHandler<H> {
+//!     fn on_message(&self, session: &Session, message: Message<'_>, out: &mut Outbox<'_>) -> Result<(), HandlerError> {
+//!         if message.len() > self.bytes_max {
+//!             out.send("shorter, please");
+//!             return Ok(());
+//!         }
+//!         self.inner.on_message(session, message, out)
+//!     }
+//!
+//!     fn on_upgrade(&self, request: &UpgradeRequest<'_>) -> Result<Accept, Refusal> {
+//!         self.inner.on_upgrade(request)
+//!     }
+//!
+//!     fn on_open(&self, session: &Session, out: &mut Outbox<'_>) -> Result<(), HandlerError> {
+//!         self.inner.on_open(session, out)
+//!     }
+//!
+//!     fn on_close(&self, session: &Session, closed: ClosedWith, out: &mut Outbox<'_>) {
+//!         self.inner.on_close(session, closed, out);
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let config = hioload::Config::parse("server.listen = \"127.0.0.1:0\"\ncontrol.admin = \"off\"", "example")?;
+//! # let builder = hioload::Appliance::builder().config(config);
+//! let appliance = builder.handler(hioload::Broadcast).layer(Terse { bytes_max: 140 }).start()?;
+//! # appliance.stop()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Logs and signals
+//!
+//! Events go to [`tracing`](https://docs.rs/tracing); without a subscriber they go nowhere. Signals
+//! are the program's own: the `hioload` binary catches them and calls [`Handle::drain`].
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -57,7 +131,19 @@ pub use stats::{State, Stats};
 pub use hioload_buffer as buffer;
 pub use hioload_config::{self as config, Config, ConfigError};
 pub use hioload_engine::{
-    Accept, CloseCode, ClosedWith, Drained, Handler, HandlerError, Kind, Layer, Logging, Message,
-    Metric, MetricKind, Metrics, MetricsHandle, Outbox, Page, Probe, PublishError, Recovery,
-    Refusal, Request, Session, SessionId, Totals, UpgradeRequest,
+    Accept, CloseCode, ClosedWith, Drained, Handler, HandlerError, Identity, Kind, Layer, Logging,
+    Message, Metric, MetricKind, Metrics, MetricsHandle, Outbox, Page, Probe, PublishError,
+    Recovery, Refusal, Request, Session, SessionId, Stack, Totals, UpgradeRequest,
+};
+pub use hioload_net::ListenError;
+pub use hioload_protocol::http::{HeaderError, Method, ResponseHeaders};
+
+/// What threads share, they can.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Appliance>();
+    shared::<Handle>();
+    shared::<Stats>();
+    shared::<StartError>();
+    shared::<ApplianceError>();
 };

@@ -8,6 +8,7 @@ use serde::Serialize;
 /// Where an appliance is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum State {
     /// Accepting and serving.
     Serving,
@@ -30,6 +31,7 @@ impl fmt::Display for State {
 /// Statistics of a moment. Counts are since the start; values of different names that are read
 /// while messages flow need not fit together.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Stats {
     /// Where the appliance is in its life.
     pub state: State,

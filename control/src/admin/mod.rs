@@ -12,10 +12,10 @@ mod routes;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crossbeam_channel::Receiver;
 use hioload_config::{AdminAddress, Secret};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -39,6 +39,7 @@ const REMEDY: &str = "set control.admin to another address, or to \"off\"";
 ///
 /// Where another address would do, the message says how to choose one.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AdminError {
     /// The address cannot be listened on.
     #[error("the admin interface cannot listen on {address}: {error}; {REMEDY}")]
@@ -82,7 +83,8 @@ pub(crate) struct AdminServer {
     address: String,
     /// Its end ends the server.
     stop: watch::Sender<()>,
-    stopped: mpsc::Receiver<()>,
+    /// Ends when the thread has.
+    stopped: Receiver<()>,
 }
 
 /// Listens on `address` and serves there until the result is stopped.
@@ -105,7 +107,7 @@ pub(crate) fn start(
     let address = listener.address();
     let router = routes::router(handle, protection);
     let (stop, stopping) = watch::channel(());
-    let (ended, stopped) = mpsc::channel::<()>();
+    let (ended, stopped) = crossbeam_channel::bounded::<()>(0);
     thread::Builder::new()
         .name("admin".to_owned())
         .spawn(move || {
@@ -133,7 +135,6 @@ impl AdminServer {
     /// Answers what was asked before, and ends. Takes at most some seconds.
     pub(crate) fn stop(self) {
         drop(self.stop);
-        // The thread drops its end when it is done.
         let _ = self.stopped.recv_timeout(STOP_TIME_MAX);
     }
 }

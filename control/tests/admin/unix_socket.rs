@@ -40,7 +40,7 @@ fn ask(path: &Path, headers: &str) -> Answer {
 
 /// Why an appliance with this admin interface does not start.
 fn start_error(socket: &SocketPath) -> String {
-    build(&socket.admin(), "").start().err().expect("it does not start").to_string()
+    build(&socket.admin(), "").start().expect_err("it does not start").to_string()
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod descriptors;
 mod drain;
 mod garbage;
 mod handlers;
+mod lifecycle;
 mod mesh;
 mod pages;
 #[cfg(unix)]
