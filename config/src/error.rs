@@ -47,19 +47,23 @@ impl ConfigError {
     /// Faults of a text. Each comes with its byte offset in the text, where it has one.
     pub(crate) fn in_text(origin: &str, text: &str, mut located: Vec<Located>) -> Self {
         located.sort_by_key(|fault| fault.offset);
-        let omitted = located.len().saturating_sub(FAULTS_MAX);
-        located.truncate(FAULTS_MAX);
-        let faults = located.into_iter().map(|fault| fault.into_fault(text)).collect();
-        ConfigError { origin: Some(origin.to_owned()), faults, omitted }
+        Self::listing(Some(origin.to_owned()), text, located)
     }
 
     /// Faults of a configuration that was built in code.
     pub(crate) fn in_code(located: Vec<Located>) -> Self {
-        let faults = located.into_iter().map(|fault| fault.into_fault("")).collect();
-        ConfigError { origin: None, faults, omitted: 0 }
+        Self::listing(None, "", located)
     }
 
-    /// The faults in the order of the file; at least one, at most 50.
+    fn listing(origin: Option<String>, text: &str, mut located: Vec<Located>) -> Self {
+        let omitted = located.len().saturating_sub(FAULTS_MAX);
+        located.truncate(FAULTS_MAX);
+        let faults = located.into_iter().map(|fault| fault.into_fault(text)).collect();
+        ConfigError { origin, faults, omitted }
+    }
+
+    /// The faults in the order of the file, or of its keys where there is none; at least one, at
+    /// most 50.
     pub fn faults(&self) -> &[Fault] {
         &self.faults
     }
@@ -123,11 +127,11 @@ impl Place {
     /// UTF-8 has places, too.
     pub(crate) fn at(text: &[u8], offset: usize) -> Place {
         let before = text.get(..offset).unwrap_or(text);
+        // A byte order mark is no character of the first line.
+        let before = before.strip_prefix("\u{feff}".as_bytes()).unwrap_or(before);
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        let on_line = String::from_utf8_lossy(&before[line_start..]);
-        // A byte order mark is no character of the first line.
-        let column = 1 + on_line.trim_start_matches('\u{feff}').chars().count();
+        let column = 1 + String::from_utf8_lossy(&before[line_start..]).chars().count();
         Place { line, column }
     }
 }
@@ -146,6 +150,7 @@ mod tests {
         let offset = text.find('1').unwrap();
         assert_eq!(Place::at(text.as_bytes(), offset), Place { line: 2, column: 6 });
         assert_eq!(Place::at(text.as_bytes(), 3), Place { line: 1, column: 1 });
+        assert_eq!(Place::at("1\n\u{feff}2".as_bytes(), 5), Place { line: 2, column: 2 });
     }
 
     #[test]

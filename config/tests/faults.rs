@@ -159,6 +159,15 @@ fn all_faults_of_a_configuration_from_code_are_reported() {
     assert_eq!(keys, ["server.session_shards", "limits.handshake_headers_max", "control.admin"]);
 }
 
+#[test]
+fn a_configuration_from_code_that_is_full_of_faults_is_answered_with_the_first_fifty() {
+    let mut config = Config::default();
+    let origins = (0..60).map(|number| format!("http://{number}/")).collect();
+    config.websocket.origins = Origins::List(origins);
+    let error = config.validate().unwrap_err();
+    assert_eq!((error.faults().len(), error.omitted()), (50, 10));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_unix_socket_path_must_fit_its_address() {
