@@ -27,7 +27,7 @@ impl Kind<String> for UrlPath {
             "a path that begins with \"/\"".to_owned()
         } else if path.len() > PATH_BYTES_MAX {
             format!("a path of at most {PATH_BYTES_MAX} bytes")
-        } else if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        } else if path.split('/').any(is_dot_segment) {
             // Clients resolve these away (RFC 3986, section 5.2.4): such a path is never asked for.
             "a path without \".\" and \"..\" segments".to_owned()
         } else if !is_path(path) {
@@ -169,6 +169,12 @@ fn type_of(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "an array",
         DeValue::Table(_) => "a table",
     }
+}
+
+/// In a URL, `%2e` is a dot as well (RFC 3986, section 6.2.2.2; WHATWG URL, "double-dot path
+/// segment").
+fn is_dot_segment(segment: &str) -> bool {
+    matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }
 
 fn is_path(path: &str) -> bool {
@@ -319,6 +325,9 @@ mod tests {
         let long = format!("/{}", "a".repeat(255));
         for path in ["", "ws", "/a b", "/a?b", "/a#b", "/%", "/%2", "/%zz", "/\u{e9}", "/.", &long]
         {
+            assert_eq!(UrlPath.check(&path.to_owned()).len(), 1, "{path:?}");
+        }
+        for path in ["/a/..", "/%2e/a", "/.%2E", "/a/%2E%2e/b"] {
             assert_eq!(UrlPath.check(&path.to_owned()).len(), 1, "{path:?}");
         }
     }
