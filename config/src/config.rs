@@ -98,17 +98,20 @@ pub struct WebSocket {
     /// The path of the WebSocket endpoint. Default: `/ws`.
     pub path: String,
     /// The largest message taken from a client, in bytes of payload over all its fragments.
-    /// A larger one is answered with Close 1009. Default: 1 MiB.
+    /// A larger one is answered with Close 1009, as soon as the header of a frame says so.
+    /// Default: 1 MiB.
     pub message_bytes_max: usize,
     /// Silence of a client after which it is pinged; `None` for never. Default: 30 s.
     pub ping_interval: Option<Duration>,
-    /// How long after a ping its pong may take before the session ends. Default: 10 s.
+    /// How long after a ping its pong, or anything else, may take before the session ends.
+    /// Default: 10 s.
     pub pong_timeout: Duration,
     /// How long after our Close the client's may take before the connection is cut. Default: 5 s.
     pub close_timeout: Duration,
     /// Which web pages may connect (RFC 6455, section 10.2). Default: `SameOrigin`.
     pub origins: Origins,
-    /// Subprotocols this server speaks, the preferred one first. Default: none.
+    /// Subprotocols this server speaks, the preferred one first: the first one that the client
+    /// offers as well is chosen. Default: none.
     pub subprotocols: Vec<String>,
 }
 
@@ -157,8 +160,8 @@ pub struct Tcp {
 /// `[limits]`: what a client may cost before it is a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// How long a client may take from connecting to the end of its upgrade request.
-    /// Default: 10 s.
+    /// How long a client may take from connecting to the end of its request, and from an answer on
+    /// a connection that is kept to the end of the next one. Default: 10 s.
     pub handshake_timeout: Duration,
     /// The largest request line and header block together, in bytes. Default: 8 KiB.
     pub handshake_bytes_max: usize,
