@@ -18,6 +18,9 @@ use super::routes::Refusal;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// How much of a refused `Host` is shown.
+const HOST_BYTES_SHOWN_MAX: usize = 100;
+
 /// What a request is checked against.
 #[derive(Debug)]
 pub(super) struct Protection {
@@ -65,7 +68,14 @@ impl Protection {
         };
         match self.address {
             Some(address) if !names(host, address) => {
-                let reason = format!("Host must name this server, as {address} does");
+                // A proxy on the way may have written it, so the client is told.
+                let host = host.get(..HOST_BYTES_SHOWN_MAX).unwrap_or(host);
+                let reason = format!(
+                    "the host {host:?} is refused: this interface answers to {}, and to no name, \
+                     since any web page may have one that leads here (control.admin is where it \
+                     listens)",
+                    names_of(address)
+                );
                 Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, reason))
             }
             _ => Ok(host),
@@ -150,6 +160,18 @@ fn names(authority: &str, address: SocketAddr) -> bool {
         }
     };
     named && port == Some(address.port())
+}
+
+/// What [`names`] takes for the server at `address`, in words.
+fn names_of(address: SocketAddr) -> String {
+    let port = address.port();
+    if address.ip().is_unspecified() {
+        format!("the addresses of this host and to localhost, with port {port}")
+    } else if address.ip().is_loopback() {
+        format!("{address} and to localhost:{port}")
+    } else {
+        address.to_string()
+    }
 }
 
 /// An address as a URL writes it: IPv6 in brackets (RFC 3986 section 3.2.2).

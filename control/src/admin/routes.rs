@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{self, Body};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
@@ -13,7 +13,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hioload_engine::{Kind, PublishError};
-use http_body_util::LengthLimitError;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -25,6 +25,10 @@ const JSON: &str = "application/json";
 
 /// How long the body of a request may take to come.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How much of a body that is too long is read on, and for how long.
+const DISCARDED_BYTES_MAX: usize = 64 << 20;
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Every path behind the rules of `protection`.
 pub(super) fn router(handle: Handle, protection: Protection) -> Router {
@@ -75,7 +79,7 @@ async fn scrape(State(handle): State<Handle>) -> Result<Response, Refusal> {
 /// Sends the body to every client.
 async fn broadcast(State(handle): State<Handle>, request: Request) -> Result<Response, Refusal> {
     let kind = message_kind(request.headers())?;
-    let body = read(request.into_body(), handle.message_bytes_max()).await?;
+    let body = read(request, handle.message_bytes_max()).await?;
     if kind == Kind::Text && std::str::from_utf8(&body).is_err() {
         let reason = "a text message must be UTF-8 (application/octet-stream sends it as binary)";
         return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
@@ -131,25 +135,53 @@ fn message_kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
 }
 
 /// The whole body, which is 1 to `bytes_max` bytes long.
-async fn read(body: Body, bytes_max: usize) -> Result<body::Bytes, Refusal> {
-    let Ok(read) = timeout(BODY_TIME_MAX, body::to_bytes(body, bytes_max)).await else {
+async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let too_long = || {
+        let reason = format!("a message has at most {bytes_max} bytes (websocket.message_max)");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
+    };
+    let (head, mut body) = request.into_parts();
+    // A client that asks first is told before it sends anything (RFC 9110 section 10.1.1).
+    if head.headers.contains_key(header::EXPECT) && body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_long());
+    }
+    let Ok(read) = timeout(BODY_TIME_MAX, Limited::new(&mut body, bytes_max).collect()).await
+    else {
         let reason = "the body did not come in time";
         return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, reason));
     };
-    let bytes = read.map_err(|error| {
-        if error.into_inner().is::<LengthLimitError>() {
-            let reason = format!("a message has at most {bytes_max} bytes (websocket.message_max)");
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
-        } else {
-            Refusal::new(StatusCode::BAD_REQUEST, "the body did not come as a whole")
+    let bytes = match read {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            discard(body).await;
+            return Err(too_long());
         }
-    })?;
+        Err(_) => {
+            let reason = "the body did not come as a whole";
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
+        }
+    };
     if bytes.is_empty() {
         // More likely an oversight than a wish.
         let reason = "the body is the message, and it is empty";
         return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
     }
     Ok(bytes)
+}
+
+/// Reads on for a while: a client that is still sending when its connection is closed may lose the
+/// answer.
+async fn discard(mut body: Body) {
+    let mut bytes = 0;
+    let discarding = async {
+        while let Some(Ok(frame)) = body.frame().await
+            && bytes < DISCARDED_BYTES_MAX
+        {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // Whoever sends more, or slower, may miss why.
+    let _ = timeout(DISCARD_TIME_MAX, discarding).await;
 }
 
 /// Runs what may wait, or calls code that is not ours, off the event loop.

@@ -111,6 +111,27 @@ fn a_body_in_chunks_is_limited_like_any_other() {
 }
 
 #[test]
+fn a_body_that_is_too_long_is_refused_before_it_is_sent_where_the_client_asks_first() {
+    let scene = Scene::new("websocket.message_max = \"16 B\"");
+    let request = format!(
+        "POST /broadcast HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+         Expect: 100-continue\r\nContent-Length: 17\r\n\r\n",
+        scene.admin()
+    );
+    assert_refused(&exchange(connect(scene.admin()), request.as_bytes()), 413, "16 bytes");
+}
+
+#[test]
+fn a_client_that_sends_far_too_much_still_hears_why_it_is_refused() {
+    let scene = Scene::new("websocket.message_max = \"16 B\"");
+    let mut stream = connect(scene.admin());
+    let body = vec![b'x'; 32 << 20];
+    let request = crate::client::request(scene.admin(), "POST /broadcast", "", &body);
+    std::io::Write::write_all(&mut stream, &request).expect("all of it is read");
+    assert_refused(&exchange(stream, b""), 413, "16 bytes");
+}
+
+#[test]
 fn a_drain_begins_once_and_nothing_is_taken_any_more() {
     let scene = Scene::new("");
     // It does not answer the Close, so that the drain goes on.

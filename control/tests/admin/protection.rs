@@ -31,6 +31,23 @@ fn the_host_must_be_the_address_that_is_listened_on() {
 }
 
 #[test]
+fn a_host_that_is_refused_is_named_with_those_that_are_taken() {
+    let scene = Scene::new("");
+    let port = scene.admin().port();
+    let refused = ask(scene.admin(), "Host: metrics.svc:9090\r\n");
+    for part in ["\"metrics.svc:9090\"", &format!("127.0.0.1:{port}"), "control.admin"] {
+        assert!(refused.body.contains(part), "{part} in {refused:?}");
+    }
+    let scene = Scene::with_admin("0.0.0.0:0", TOKEN);
+    let admin = SocketAddr::from(([127, 0, 0, 1], scene.admin().port()));
+    assert_eq!(ask(admin, &format!("Host: {admin}\r\n")).status, 200);
+    let refused = ask(admin, &format!("Host: {}.example\r\n", "a".repeat(10_000)));
+    assert_eq!(refused.status, 421);
+    assert!(refused.body.contains("the addresses of this host"), "{refused:?}");
+    assert!(refused.body.len() < 500, "{refused:?}");
+}
+
+#[test]
 fn a_host_that_is_missing_or_there_twice_is_refused() {
     let scene = Scene::new("");
     let host = format!("Host: {}\r\n", scene.admin());
