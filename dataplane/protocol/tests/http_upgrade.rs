@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 
 use hioload_buffer::{Pool, PoolOptions};
 use hioload_protocol::http::{
-    HeaderError, OriginPolicy, Refusal, Request, RequestLimits, RequestReader,
-    SubprotocolNotOffered, Upgrade, UpgradePolicy, negotiate, response,
+    OriginPolicy, Refusal, Request, RequestLimits, RequestReader, Upgrade, UpgradePolicy,
+    negotiate, response,
 };
 
 /// The handshake of RFC 6455 section 1.2 with `extra` lines.
@@ -96,21 +96,6 @@ fn no_subprotocol_in_common_is_answered_without_naming_one() {
     let request = handshake(&["Sec-WebSocket-Protocol: v9"]);
     let upgrade = negotiate(&request, &policy(OriginPolicy::SameOrigin, &["v1"])).unwrap();
     assert!(!encoded(&upgrade).contains("Sec-WebSocket-Protocol"));
-}
-
-#[test]
-fn a_handler_may_choose_among_what_was_offered_and_add_header_fields() {
-    let request = handshake(&["Sec-WebSocket-Protocol: v2, v1"]);
-    let mut upgrade = negotiate(&request, &policy(OriginPolicy::SameOrigin, &["v2"])).unwrap();
-    assert_eq!(upgrade.offered().collect::<Vec<_>>(), ["v2", "v1"]);
-    assert_eq!(upgrade.set_subprotocol(Some("v3")), Err(SubprotocolNotOffered));
-    assert_eq!(upgrade.subprotocol(), Some("v2"));
-    assert_eq!(upgrade.set_subprotocol(Some("v1")), Ok(()));
-    assert_eq!(upgrade.add_header("Set-Cookie", "a=b"), Ok(()));
-    assert_eq!(upgrade.add_header("Set-Cookie", "a=b\r\nX: y"), Err(HeaderError::Value));
-    assert_eq!(upgrade.add_header("Sec-WebSocket-Accept", "x"), Err(HeaderError::Reserved));
-    let answer = encoded(&upgrade);
-    assert!(answer.ends_with("\r\nSec-WebSocket-Protocol: v1\r\nSet-Cookie: a=b\r\n\r\n"));
 }
 
 #[test]

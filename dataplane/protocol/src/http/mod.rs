@@ -40,4 +40,4 @@ pub use page::Page;
 pub use reader::{RequestLimits, RequestReader};
 pub use refusal::Refusal;
 pub use request::{Method, Request};
-pub use upgrade::{SubprotocolNotOffered, Upgrade, UpgradePolicy, negotiate};
+pub use upgrade::{Upgrade, UpgradePolicy, negotiate};

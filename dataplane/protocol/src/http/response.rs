@@ -18,7 +18,6 @@ pub fn switching_protocols(upgrade: &Upgrade, pool: &mut Pool) -> Frame {
     if let Some(subprotocol) = upgrade.subprotocol() {
         head.field("Sec-WebSocket-Protocol", subprotocol);
     }
-    head.fields(upgrade.headers());
     head.into_frame(b"", pool)
 }
 

@@ -1,13 +1,11 @@
 //! The opening handshake, seen from the server (RFC 6455 section 4.2).
 
-use std::borrow::Cow;
-
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use sha1::{Digest as _, Sha1};
 
-use super::header::{HeaderError, ResponseHeaders, is_token};
+use super::header::is_token;
 use super::{Method, OriginPolicy, Refusal, Request};
 
 /// Bytes of the client's nonce (RFC 6455 section 4.1).
@@ -39,14 +37,7 @@ pub struct UpgradePolicy {
 pub struct Upgrade {
     accept: [u8; 28],
     subprotocol: Option<String>,
-    offered: Vec<String>,
-    headers: ResponseHeaders,
 }
-
-/// The client did not offer this subprotocol, and would fail the connection (RFC 6455 section 4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("subprotocol was not offered by the client")]
-pub struct SubprotocolNotOffered;
 
 impl Upgrade {
     /// The value of `Sec-WebSocket-Accept`.
@@ -57,40 +48,6 @@ impl Upgrade {
     /// The subprotocol that the connection will use.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
-    }
-
-    /// The subprotocols that the client offers, the one it likes best first.
-    pub fn offered(&self) -> impl Iterator<Item = &str> {
-        self.offered.iter().map(String::as_str)
-    }
-
-    /// Uses another subprotocol than the policy chose, or none.
-    ///
-    /// # Errors
-    /// When the client did not offer it; the choice stays as it was.
-    pub fn set_subprotocol(&mut self, name: Option<&str>) -> Result<(), SubprotocolNotOffered> {
-        if name.is_some_and(|name| !self.offered.iter().any(|offered| offered == name)) {
-            return Err(SubprotocolNotOffered);
-        }
-        self.subprotocol = name.map(str::to_owned);
-        Ok(())
-    }
-
-    /// Adds a header field to the answer.
-    ///
-    /// # Errors
-    /// As [`ResponseHeaders::add`].
-    pub fn add_header(
-        &mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl Into<Cow<'static, str>>,
-    ) -> Result<(), HeaderError> {
-        self.headers.add(name, value)
-    }
-
-    /// Header fields beside those of the handshake.
-    pub fn headers(&self) -> &ResponseHeaders {
-        &self.headers
     }
 }
 
@@ -119,9 +76,8 @@ pub fn negotiate(request: &Request, policy: &UpgradePolicy) -> Result<Upgrade, R
     check_version(request)?;
     let accept = accept_of(check_key(request)?);
     policy.origins.check(request)?;
-    let offered = offered_subprotocols(request)?;
-    let subprotocol = policy.subprotocols.iter().find(|name| offered.contains(name)).cloned();
-    Ok(Upgrade { accept, subprotocol, offered, headers: ResponseHeaders::default() })
+    let subprotocol = choose_subprotocol(request, &policy.subprotocols)?;
+    Ok(Upgrade { accept, subprotocol })
 }
 
 /// RFC 6455 sections 4.2.1 and 4.4.
@@ -158,16 +114,13 @@ fn accept_of(key: &str) -> [u8; 28] {
     accept
 }
 
-/// RFC 6455 section 11.3.4: tokens, over any number of header fields.
-fn offered_subprotocols(request: &Request) -> Result<Vec<String>, Refusal> {
-    request
-        .header_list("sec-websocket-protocol")
-        .map(|name| {
-            is_token(name)
-                .then(|| name.to_owned())
-                .ok_or_else(|| Refusal::new(400, "Sec-WebSocket-Protocol is not a list of tokens"))
-        })
-        .collect()
+/// RFC 6455 section 11.3.4: the client offers tokens, over any number of header fields.
+fn choose_subprotocol(request: &Request, spoken: &[String]) -> Result<Option<String>, Refusal> {
+    let offered = || request.header_list("sec-websocket-protocol");
+    if !offered().all(is_token) {
+        return Err(Refusal::new(400, "Sec-WebSocket-Protocol is not a list of tokens"));
+    }
+    Ok(spoken.iter().find(|name| offered().any(|offered| offered == *name)).cloned())
 }
 
 #[cfg(test)]
