@@ -149,8 +149,8 @@ impl Connection {
         }
     }
 
-    /// Starts the end from our side: a session gets a Close behind what is queued for it, and has
-    /// until `deadline` to answer.
+    /// Starts the end from our side, unless it has begun: a session gets a Close behind what is
+    /// queued for it, and has until `deadline` to answer.
     pub(crate) fn close<H: Handler>(
         &mut self,
         code: CloseCode,
@@ -165,11 +165,12 @@ impl Connection {
                 self.peer_ended = true;
                 self.linger(cx);
             }
-            Stage::Open(open) => {
+            Stage::Open(open) if open.close.may_send() => {
                 open.send_close(code, reason, cx);
                 self.deadline = Some(deadline);
             }
-            Stage::Lingering => {}
+            // The end has begun, and has its deadline.
+            Stage::Open(_) | Stage::Lingering => {}
         }
     }
 

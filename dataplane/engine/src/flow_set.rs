@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use hioload_net::FlowId;
 
-/// First in, first out; a flow that is in it already is not added again. One bit per flow.
+/// First in, first out; a flow that is in it already is not added again. One bit per place: only
+/// flows that exist are added, and one that is closed is taken out by [`forget`](Self::forget).
 #[derive(Default)]
 pub(crate) struct FlowSet {
     order: VecDeque<FlowId>,
@@ -41,16 +42,15 @@ impl FlowSet {
     }
 }
 
-/// The bit of a flow's place. Two generations share it: the later one of a place is added while
-/// the earlier one waits only if the earlier was closed in between, and then its entry, which is
-/// void, must not keep the later one out; `forget` sees to that.
+/// The bit of a flow's place, which all flows share that come to be there one after the other.
 fn place(flow: FlowId) -> (usize, u64) {
     (flow.index as usize / 64, 1 << (flow.index % 64))
 }
 
 impl FlowSet {
-    /// Lets a later flow in the place of `flow`, which was closed, be added. The entry that may
-    /// still be in the queue is void and its `pop` harmless.
+    /// Lets the next flow in the place of `flow`, which was closed, be added: the entry that may
+    /// still be in the queue must not keep it out. That entry is void, and its `pop` lets the next
+    /// flow stand in the queue twice at worst.
     pub(crate) fn forget(&mut self, flow: FlowId) {
         let (word, bit) = place(flow);
         if let Some(word) = self.present.get_mut(word) {

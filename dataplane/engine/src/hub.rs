@@ -10,8 +10,10 @@ use std::collections::VecDeque;
 use hioload_buffer::{Frame, FrameId};
 use hioload_net::{FlowId, Place, Streams};
 
+use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::flow_set::FlowSet;
+use crate::flow_table::FlowTable;
 use crate::topic::Topic;
 
 /// How much a session may have waiting.
@@ -24,8 +26,8 @@ pub(crate) struct BacklogLimits {
 /// One thing to be done, in order.
 #[derive(Debug)]
 pub(crate) enum Delivery {
-    /// A message for everybody but `except`.
-    Everyone { frame: Frame, except: Option<FlowId> },
+    /// A message for everybody.
+    Everyone(Broadcast),
     /// A message for one session.
     One { flow: FlowId, frame: Frame },
     /// The session is subscribed from here on.
@@ -38,17 +40,29 @@ pub(crate) enum Delivery {
     Finish { flow: FlowId },
 }
 
+#[derive(Debug)]
+pub(crate) struct Broadcast {
+    frame: Frame,
+    /// Who does not get it.
+    except: Option<FlowId>,
+    /// Another worker published it.
+    from_mesh: bool,
+}
+
 /// Deliveries of one turn; one broadcast to all members may exceed it.
 const DELIVERIES_PER_TURN: usize = 64 * 1024;
 
 /// Broadcasts delivered together at most.
 const RUN_MAX: usize = 64;
 
-/// Broadcasts waiting in the inbox at which a worker stops reading.
-const INBOX_FULL: usize = 1024;
+/// How much may wait in the inbox of what this worker's clients ask for, and as much again of what
+/// other workers publish: whoever is faster does not keep the other out.
+const INBOX_SHARE: usize = 1024;
 
 pub(crate) struct Hub {
     inbox: VecDeque<Delivery>,
+    /// How many in the inbox came from other workers.
+    from_mesh: usize,
     topic: Topic,
     run: Vec<(FrameId, u32, Option<FlowId>)>,
     limits: BacklogLimits,
@@ -58,6 +72,7 @@ impl Hub {
     pub(crate) fn new(limits: BacklogLimits) -> Self {
         Self {
             inbox: VecDeque::new(),
+            from_mesh: 0,
             topic: Topic::default(),
             run: Vec::with_capacity(RUN_MAX),
             limits,
@@ -68,44 +83,55 @@ impl Hub {
         self.inbox.push_back(delivery);
     }
 
-    /// Whether so much waits here that no more should be taken in.
+    /// A message for everybody but `except`, published here.
+    pub(crate) fn publish(&mut self, frame: Frame, except: Option<FlowId>) {
+        self.push(Delivery::Everyone(Broadcast { frame, except, from_mesh: false }));
+    }
+
+    /// A message that another worker has published.
+    pub(crate) fn take_in(&mut self, frame: Frame) {
+        self.from_mesh += 1;
+        self.push(Delivery::Everyone(Broadcast { frame, except: None, from_mesh: true }));
+    }
+
+    /// Whether so much waits that the worker should stop reading its clients.
     pub(crate) fn is_full(&self) -> bool {
-        self.inbox.len() >= INBOX_FULL
+        self.inbox.len() - self.from_mesh >= INBOX_SHARE
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.inbox.is_empty()
     }
 
-    /// How many more may be taken in before the hub is full.
+    /// How many more messages may be taken from other workers.
     pub(crate) fn room(&self) -> usize {
-        INBOX_FULL.saturating_sub(self.inbox.len())
+        INBOX_SHARE.saturating_sub(self.from_mesh)
     }
 
-    /// The session is gone; what the inbox still holds for it is void.
+    /// The connection is gone; what the inbox still holds for it will find it so.
     pub(crate) fn forget(&mut self, flow: FlowId) {
         self.topic.leave(flow);
     }
 
-    /// Delivers from the inbox, as much as one turn may; `dirty` takes the flows to flush,
-    /// `finished` those whose end was queued.
+    /// Delivers from the inbox to those of `connections` that still exist, as much as one turn
+    /// may; `dirty` takes the flows to flush.
     pub(crate) fn fan_out<S: Streams>(
         &mut self,
         streams: &mut S,
+        connections: &mut FlowTable<Connection>,
         dirty: &mut FlowSet,
-        finished: &mut Vec<FlowId>,
         counters: &Counters,
     ) {
         let mut budget = DELIVERIES_PER_TURN;
         while budget > 0 {
             let Some(delivery) = self.inbox.pop_front() else { return };
             let cost = match delivery {
-                Delivery::Everyone { frame, except } => {
-                    self.take_run(frame, except, budget, streams);
+                Delivery::Everyone(broadcast) => {
+                    self.take_run(broadcast, budget, streams);
                     self.deliver_run(streams, dirty, counters)
                 }
                 other => {
-                    self.deliver_to_one(other, streams, dirty, finished, counters);
+                    self.deliver_to_one(other, streams, connections, dirty, counters);
                     1
                 }
             };
@@ -114,21 +140,22 @@ impl Hub {
     }
 
     /// Collects a broadcast and those right behind it, as many as `budget` deliveries are.
-    fn take_run<S: Streams>(
-        &mut self,
-        frame: Frame,
-        except: Option<FlowId>,
-        budget: usize,
-        streams: &mut S,
-    ) {
+    fn take_run<S: Streams>(&mut self, first: Broadcast, budget: usize, streams: &mut S) {
         let run_max = (budget / self.topic.members().len().max(1)).clamp(1, RUN_MAX);
-        self.run.push(held(frame, except, streams));
+        self.add_to_run(first, streams);
         while self.run.len() < run_max
-            && let Some(Delivery::Everyone { .. }) = self.inbox.front()
-            && let Some(Delivery::Everyone { frame, except }) = self.inbox.pop_front()
+            && let Some(Delivery::Everyone(_)) = self.inbox.front()
+            && let Some(Delivery::Everyone(next)) = self.inbox.pop_front()
         {
-            self.run.push(held(frame, except, streams));
+            self.add_to_run(next, streams);
         }
+    }
+
+    fn add_to_run<S: Streams>(&mut self, broadcast: Broadcast, streams: &mut S) {
+        let Broadcast { frame, except, from_mesh } = broadcast;
+        self.from_mesh -= usize::from(from_mesh);
+        let length = u32::try_from(frame.len()).expect("a frame is at most 4 GiB");
+        self.run.push((streams.hold(frame), length, except));
     }
 
     fn deliver_run<S: Streams>(
@@ -160,8 +187,8 @@ impl Hub {
         &mut self,
         delivery: Delivery,
         streams: &mut S,
+        connections: &mut FlowTable<Connection>,
         dirty: &mut FlowSet,
-        finished: &mut Vec<FlowId>,
         counters: &Counters,
     ) {
         match delivery {
@@ -179,27 +206,24 @@ impl Hub {
                 });
                 dirty.insert(flow);
             }
-            Delivery::Join { flow } => self.topic.join(flow),
+            Delivery::Join { flow } => {
+                if connections.get_mut(flow).is_some() {
+                    self.topic.join(flow);
+                }
+            }
             Delivery::Leave { flow } => self.topic.leave(flow),
             Delivery::Finish { flow } => {
-                streams.finish(flow);
-                finished.push(flow);
-                dirty.insert(flow);
+                if let Some(connection) = connections.get_mut(flow) {
+                    connection.finishing = true;
+                    streams.finish(flow);
+                    dirty.insert(flow);
+                }
             }
             // A session that has left gets nothing more.
             Delivery::One { .. } | Delivery::Close { .. } => {}
-            Delivery::Everyone { .. } => unreachable!("broadcasts are delivered in runs"),
+            Delivery::Everyone(_) => unreachable!("broadcasts are delivered in runs"),
         }
     }
-}
-
-fn held<S: Streams>(
-    frame: Frame,
-    except: Option<FlowId>,
-    streams: &mut S,
-) -> (FrameId, u32, Option<FlowId>) {
-    let length = u32::try_from(frame.len()).expect("a frame is at most 4 GiB");
-    (streams.hold(frame), length, except)
 }
 
 /// Queues one frame and lets go of it.

@@ -100,9 +100,10 @@ impl MeshPort {
         self.links.iter_mut().map(|link| usize::from(link.flush())).sum()
     }
 
-    /// Takes up to `count_max` messages from each ring.
+    /// Takes about `count_max` messages, an equal share of them from each ring.
     pub(crate) fn receive(&mut self, count_max: usize, mut take: impl FnMut(Frame)) -> usize {
-        self.links.iter_mut().map(|link| link.receive(count_max, &mut take)).sum()
+        let share = count_max.div_ceil(self.links.len().max(1));
+        self.links.iter_mut().map(|link| link.receive(share, &mut take)).sum()
     }
 
     /// Whether some message waits for room in a ring.
@@ -118,6 +119,18 @@ impl MeshPort {
     /// Whether every other worker has finished and all that it published was received.
     pub(crate) fn all_finished(&self) -> bool {
         self.links.iter().all(Link::is_finished)
+    }
+}
+
+impl Drop for MeshPort {
+    /// A worker that ends, however it does, sends nothing more and takes nothing more. The others
+    /// may be waiting for either.
+    fn drop(&mut self) {
+        for link in self.links.drain(..) {
+            let peer = Arc::clone(&link.peer);
+            drop(link);
+            peer.wake();
+        }
     }
 }
 

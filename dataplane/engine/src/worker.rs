@@ -94,7 +94,6 @@ pub struct Worker<S, H, C = SystemClock> {
 
     /// Scratch lists, kept for their memory.
     events: Vec<Event>,
-    finished: Vec<FlowId>,
     expired: Vec<FlowId>,
 }
 
@@ -137,7 +136,6 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             drain: None,
             quiet: false,
             events: Vec::new(),
-            finished: Vec::new(),
             expired: Vec::new(),
         }
     }
@@ -247,12 +245,14 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         self.settle(flow);
     }
 
-    /// Does what a connection has asked for.
+    /// Does what a connection has asked for; of one that is gone, publishes what it has said.
     fn carry_out(&mut self, flow: FlowId) {
         let mut effects = mem::take(&mut self.cx.effects);
         let mut abandoned = false;
+        let gone = self.connections.get_mut(flow).is_none();
         for effect in effects.drain(..) {
             match effect {
+                _ if gone && !matches!(effect, Effect::Publish(_)) => {}
                 Effect::Join => self.hub.push(Delivery::Join { flow }),
                 // Publishing has ended, and the other workers were told so.
                 Effect::Publish(_) if self.cx.intake == Intake::Ended => {}
@@ -285,7 +285,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     fn publish(&mut self, frame: Frame, except: Option<FlowId>) {
         self.cx.counters.messages_published.add(1);
         self.mesh.publish(&frame);
-        self.hub.push(Delivery::Everyone { frame, except });
+        self.hub.publish(frame, except);
     }
 
     fn queue_control(&mut self, flow: FlowId, frame: Frame, place: Place) {
@@ -301,20 +301,14 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         let mut received = 0;
         self.mesh.receive(room, |frame| {
             received += 1;
-            hub.push(Delivery::Everyone { frame, except: None });
+            hub.take_in(frame);
         });
         self.cx.counters.mesh_received.add(received);
     }
 
     fn fan_out(&mut self) {
-        let mut finished = mem::take(&mut self.finished);
-        self.hub.fan_out(&mut self.streams, &mut self.dirty, &mut finished, &self.cx.counters);
-        for flow in finished.drain(..) {
-            if let Some(connection) = self.connections.get_mut(flow) {
-                connection.finishing = true;
-            }
-        }
-        self.finished = finished;
+        let Self { hub, streams, connections, dirty, cx, .. } = self;
+        hub.fan_out(streams, connections, dirty, &cx.counters);
     }
 
     fn transmit(&mut self) {
@@ -387,10 +381,12 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
 
     fn obey(&mut self) {
         while let Ok(Command::Drain { deadline }) = self.commands.try_recv() {
-            self.streams.stop_accepting();
-            self.drain.get_or_insert_with(|| Drain::new(self.cx.now, deadline));
-            self.cx.intake = Intake::Settling;
-            self.quiet = false;
+            if self.drain.is_none() {
+                self.streams.stop_accepting();
+                self.drain = Some(Drain::new(self.cx.now, deadline));
+                self.cx.intake = Intake::Settling;
+                self.quiet = false;
+            }
         }
         for _ in 0..PUBLICATIONS_PER_TURN {
             if self.is_congested() {

@@ -1,0 +1,105 @@
+//! Connections that end at an awkward moment, and those that take their place.
+
+use std::time::Duration;
+
+use crate::scene::{CLOSE, Scene, UPGRADE, text};
+
+#[test]
+fn a_client_that_resets_right_behind_its_upgrade_leaves_nothing_behind() {
+    let mut scene = Scene::new(1, |_| {});
+    let hasty = scene.streams[0].connect();
+    scene.settle();
+
+    scene.streams[0].send(hasty, UPGRADE);
+    scene.streams[0].reset(hasty);
+    scene.settle();
+
+    let successor = scene.join(0);
+    assert_eq!(successor.index, hasty.index, "the place is used again");
+    scene.streams[0].send(successor, &text("hello"));
+    scene.settle();
+    assert_eq!(scene.heard(0, successor), ["hello"]);
+    assert_eq!(scene.totals().deliveries_queued, 1);
+    assert_eq!(scene.totals().active_clients(), 1);
+}
+
+/// More deliveries than a turn makes, so that what is asked for behind them waits for the next.
+fn fill_hub(scene: &mut Scene, members: usize) -> Vec<hioload_net::FlowId> {
+    let flows: Vec<_> = (0..members).map(|_| scene.join(0)).collect();
+    let flood = text("flood").repeat(1000);
+    scene.streams[0].send(flows[0], &flood);
+    flows
+}
+
+#[test]
+fn an_upgrade_that_waits_in_the_hub_is_void_when_its_connection_is_reset() {
+    let mut scene = Scene::new(1, |_| {});
+    let flows = fill_hub(&mut scene, 200);
+    let hasty = scene.streams[0].connect();
+    scene.streams[0].send(hasty, UPGRADE);
+    scene.turn(0);
+    scene.streams[0].reset(hasty);
+    scene.settle();
+
+    let successor = scene.join(0);
+    assert_eq!(successor.index, hasty.index, "the place is used again");
+    let before = scene.totals().deliveries_queued;
+    scene.streams[0].send(flows[0], &text("hello"));
+    scene.settle();
+    assert_eq!(scene.heard(0, successor).last().map(String::as_str), Some("hello"));
+    assert_eq!(scene.totals().deliveries_queued - before, 201);
+}
+
+#[test]
+fn an_end_that_waits_in_the_hub_does_not_hold_up_the_next_connection_of_its_place() {
+    let mut scene = Scene::new(1, |_| {});
+    fill_hub(&mut scene, 200);
+    let first = scene.streams[0].connect();
+    scene.streams[0]
+        .send(first, b"GET /nothing HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    scene.turn(0);
+    scene.streams[0].reset(first);
+    scene.turn(0);
+    assert!(!scene.streams[0].is_open(first));
+
+    let second = scene.streams[0].connect();
+    assert_eq!(second.index, first.index, "the place is used again");
+    scene.streams[0].send(second, &[UPGRADE, &text("me")].concat());
+    scene.settle();
+    assert_eq!(scene.heard(0, second), ["me"]);
+}
+
+#[test]
+fn a_session_that_closes_gets_its_last_words_and_then_the_close() {
+    let mut scene = Scene::new(2, |_| {});
+    let (leaver, other) = (scene.join(0), scene.join(1));
+    let mut bytes = [text("one"), text("me"), text("bye"), text("ignored")].concat();
+    bytes.extend_from_slice(CLOSE);
+    scene.streams[0].set_window(leaver, 0);
+    scene.streams[0].send(leaver, &bytes);
+    scene.settle();
+    scene.streams[0].set_window(leaver, 13);
+    scene.settle();
+    assert_eq!(scene.heard(0, leaver), ["one", "me"]);
+    scene.streams[0].open_window(leaver);
+    scene.settle();
+    assert!(!scene.streams[0].is_open(leaver), "both have said Close, and all is sent");
+    assert_eq!(scene.heard(1, other), ["one", "left"]);
+    assert_eq!(scene.totals().messages_ignored, 1);
+}
+
+#[test]
+fn a_panic_of_the_handler_ends_its_session_and_no_other() {
+    let mut scene = Scene::new(1, |_| {});
+    let (unlucky, other) = (scene.join(0), scene.join(0));
+    scene.streams[0].send(unlucky, &[text("panic"), text("ignored")].concat());
+    scene.settle();
+    assert_eq!(scene.heard(0, unlucky), ["<close>"]);
+    scene.streams[0].send(other, &text("still here"));
+    scene.settle();
+    assert_eq!(scene.heard(0, other), ["still here"]);
+    scene.pass(Duration::from_secs(6));
+    scene.settle();
+    assert!(!scene.streams[0].is_open(unlucky), "its Close was not answered in time");
+    assert_eq!((scene.totals().handler_panics, scene.totals().close_timeouts), (1, 1));
+}

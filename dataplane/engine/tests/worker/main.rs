@@ -1,0 +1,8 @@
+//! Workers over streams without a network: what may come at any moment, in any order.
+
+mod connections;
+mod drain;
+mod random;
+mod scene;
+mod streams;
+mod workers;

@@ -1,0 +1,200 @@
+//! Workers turned by hand over fake streams and a clock that stands still until it is moved.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hioload_config::Config;
+use hioload_engine::{
+    Assembly, Clock, CloseCode, ClosedWith, Controls, Drained, Handler, HandlerError, Layer,
+    Message, Outbox, Page, Recovery, Route, Session, Site, Totals, Worker, assemble,
+};
+use hioload_net::{FlowId, Streams};
+
+use crate::streams::FakeStreams;
+
+/// Broadcasts what is said, but for a few words that ask for something else.
+pub(crate) struct Chat;
+
+impl Handler for Chat {
+    fn on_open(&self, _session: &Session, _out: &mut Outbox<'_>) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    fn on_message(
+        &self,
+        _session: &Session,
+        message: Message<'_>,
+        out: &mut Outbox<'_>,
+    ) -> Result<(), HandlerError> {
+        match message.payload() {
+            b"bye" => out.close(CloseCode::NORMAL, "as asked"),
+            b"me" => out.send(message),
+            b"fail" => return Err(HandlerError::new("as asked")),
+            b"panic" => panic!("as asked"),
+            _ => out.broadcast(message),
+        }
+        Ok(())
+    }
+
+    fn on_close(&self, _session: &Session, _closed: ClosedWith, out: &mut Outbox<'_>) {
+        out.broadcast("left");
+        out.send("nobody hears this");
+    }
+}
+
+type Handled = <Recovery as Layer<Chat>>::Handler;
+
+#[derive(Clone)]
+struct HandClock(Rc<Cell<Instant>>);
+
+impl Clock for HandClock {
+    fn now(&self) -> Instant {
+        self.0.get()
+    }
+}
+
+pub(crate) struct Scene {
+    pub(crate) streams: Vec<FakeStreams>,
+    pub(crate) controls: Controls,
+    /// How each worker ended, once it has.
+    pub(crate) ended: Vec<Option<Drained>>,
+    workers: Vec<Option<Worker<FakeStreams, Handled, HandClock>>>,
+    clock: HandClock,
+}
+
+impl Scene {
+    pub(crate) fn new(workers: usize, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        change(&mut config);
+        let streams: Vec<FakeStreams> = (0..workers).map(|_| FakeStreams::default()).collect();
+        let wakers: Vec<_> = streams.iter().map(Streams::waker).collect();
+        let Assembly { controls, parts } = assemble(&config, &wakers);
+        let handler = Arc::new(Recovery.layer(Chat));
+        let page = Page::new("text/plain", vec![b'x'; PAGE_BYTES]);
+        let site = Arc::new(Site::new("/ws").route("/page", Route::Page(Arc::new(page))));
+        let clock = HandClock(Rc::new(Cell::new(Instant::now())));
+        let workers: Vec<_> = parts
+            .into_iter()
+            .zip(&streams)
+            .map(|(parts, streams)| {
+                let (handler, site) = (Arc::clone(&handler), Arc::clone(&site));
+                Some(Worker::new(parts, streams.clone(), handler, site, &config, clock.clone()))
+            })
+            .collect();
+        let ended = workers.iter().map(|_| None).collect();
+        Self { streams, controls, ended, workers, clock }
+    }
+
+    pub(crate) fn turn(&mut self, number: usize) {
+        let Some(worker) = &mut self.workers[number] else { return };
+        self.ended[number] = worker.turn().expect("fake streams do not fail");
+        if self.ended[number].is_some() {
+            self.workers[number] = None;
+        }
+        self.streams[number].check_frames();
+    }
+
+    /// Gives turns to the workers that are awake, until all sleep or have ended.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let awake: Vec<usize> = (0..self.workers.len())
+                .filter(|&number| self.workers[number].is_some() && !self.streams[number].sleeps())
+                .collect();
+            if awake.is_empty() {
+                return;
+            }
+            awake.into_iter().for_each(|number| self.turn(number));
+        }
+        panic!("the workers spin");
+    }
+
+    /// Gives turns to one worker until it sleeps.
+    pub(crate) fn settle_one(&mut self, number: usize) {
+        for _ in 0..10_000 {
+            self.turn(number);
+            if self.streams[number].sleeps() {
+                return;
+            }
+        }
+        panic!("the worker spins");
+    }
+
+    pub(crate) fn drain(&mut self, timeout: Duration) {
+        self.controls.drain(self.clock.now() + timeout);
+    }
+
+    /// Ends a worker as a panic of its thread would.
+    pub(crate) fn drop_worker(&mut self, number: usize) {
+        self.workers[number] = None;
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        self.clock.0.set(self.clock.0.get() + time);
+        self.streams.iter().for_each(FakeStreams::wake_by_time);
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        self.controls.totals()
+    }
+
+    pub(crate) fn open_flows(&self) -> u64 {
+        self.streams.iter().map(FakeStreams::open_flows).sum()
+    }
+
+    pub(crate) fn messages_waiting(&self) -> u64 {
+        self.streams.iter().map(FakeStreams::messages_waiting).sum()
+    }
+
+    /// A session, open.
+    pub(crate) fn join(&mut self, number: usize) -> FlowId {
+        let flow = self.streams[number].connect();
+        self.streams[number].send(flow, UPGRADE);
+        self.settle();
+        flow
+    }
+
+    /// What a session got, as text; Close and pings in angle brackets.
+    pub(crate) fn heard(&self, number: usize, flow: FlowId) -> Vec<String> {
+        frames(&self.streams[number].output(flow))
+    }
+}
+
+/// The page at `/page`.
+pub(crate) const PAGE_BYTES: usize = 15_000;
+
+pub(crate) const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Version: 13\r\n\r\n";
+
+pub(crate) const CLOSE: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
+pub(crate) const PING: &[u8] = &[0x89, 0x80, 0, 0, 0, 0];
+pub(crate) const PONG: &[u8] = &[0x8a, 0x80, 0, 0, 0, 0];
+
+/// A text message of fewer than 126 bytes as a client sends it; its mask is zero.
+pub(crate) fn text(text: &str) -> Vec<u8> {
+    let len = u8::try_from(text.len()).expect("a short message");
+    assert!(len < 126);
+    let mut frame = vec![0x81, 0x80 | len, 0, 0, 0, 0];
+    frame.extend_from_slice(text.as_bytes());
+    frame
+}
+
+fn frames(output: &[u8]) -> Vec<String> {
+    let head_end = output.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    let mut rest = &output[head_end.map_or(output.len(), |at| at + 4)..];
+    let mut frames = Vec::new();
+    while let [first, len, ..] = *rest {
+        let end = 2 + usize::from(len);
+        let Some(payload) = rest.get(2..end) else { break };
+        frames.push(match first & 0xf {
+            0x1 => String::from_utf8_lossy(payload).into_owned(),
+            0x8 => "<close>".to_owned(),
+            0x9 => "<ping>".to_owned(),
+            _ => "<pong>".to_owned(),
+        });
+        rest = &rest[end..];
+    }
+    frames
+}
