@@ -28,6 +28,8 @@ pub(crate) struct Connection {
     deadline: Option<Instant>,
     /// The earliest entry that the timers hold for this connection.
     pub(crate) armed: Option<Instant>,
+    /// When the worker last read all that had come, or as much as one read takes.
+    pub(crate) read_at: Instant,
     /// The peer has ended its direction.
     peer_ended: bool,
     /// The end of our direction is in the flow's queue.
@@ -58,6 +60,7 @@ impl Connection {
             stage: Stage::Request { reader: RequestReader::new(), answered: 0 },
             deadline: Some(now + settings.handshake_timeout),
             armed: None,
+            read_at: now,
             peer_ended: false,
             finishing: false,
             upgraded: false,

@@ -33,6 +33,11 @@ impl FlowSet {
         Some(flow)
     }
 
+    pub(crate) fn contains(&self, flow: FlowId) -> bool {
+        let (word, bit) = place(flow);
+        self.present.get(word).is_some_and(|word| word & bit != 0)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.order.len()
     }

@@ -35,6 +35,8 @@ const FLUSHES_PER_TURN: usize = 1024;
 const PUBLICATIONS_PER_TURN: usize = 64;
 /// Answers to pings that may wait for a flow; RFC 6455 section 5.5.3 lets the others go.
 const CONTROLS_MAX: u32 = 64;
+/// A deadline that is past, but not the fault of a peer that was not read, is looked at again.
+const POSTPONE_TIME: Duration = Duration::from_millis(100);
 /// Deadlines are kept to this precision.
 const TIMER_TICK: Duration = Duration::from_millis(10);
 
@@ -234,6 +236,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     fn read(&mut self, flow: FlowId) {
         let Self { streams, connections, cx, .. } = self;
         let Some(connection) = connections.get_mut(flow) else { return };
+        connection.read_at = cx.now;
         let state = streams.read(flow, |bytes| connection.receive(bytes, cx));
         match state {
             ReadState::Drained => {}
@@ -340,11 +343,17 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         for flow in expired.drain(..) {
             let Some(connection) = self.connections.get_mut(flow) else { continue };
             connection.armed = None;
-            if connection.deadline().is_some_and(|deadline| deadline <= now) {
+            let Some(deadline) = connection.deadline() else { continue };
+            if deadline > now {
+                self.rearm(flow);
+            } else if connection.read_at < deadline && self.readable.contains(flow) {
+                // It may have said in time what the deadline is for: clients are not read while
+                // the worker is congested.
+                connection.armed = Some(now + POSTPONE_TIME);
+                self.timers.schedule(flow, now + POSTPONE_TIME);
+            } else {
                 connection.expire(&mut self.cx);
                 self.carry_out(flow);
-            } else {
-                self.rearm(flow);
             }
         }
         self.expired = expired;

@@ -1,6 +1,8 @@
 //! Several workers, of which one is busier than the others.
 
-use crate::scene::{Scene, text};
+use std::time::Duration;
+
+use crate::scene::{PONG, Scene, text};
 
 #[test]
 fn a_flood_on_one_worker_does_not_keep_out_what_others_publish() {
@@ -38,4 +40,29 @@ fn rings_of_one_slot_hold_the_sender_back_and_lose_nothing() {
             assert!(of_one.eq(&expected), "worker {worker}, publisher {publisher}");
         }
     }
+}
+
+#[test]
+fn a_pong_that_is_not_read_for_back_pressure_is_no_silence() {
+    let mut scene = Scene::new(2, |config| config.broadcast.mesh_slots = 1);
+    let (publisher, patient, other) = (scene.join(0), scene.join(0), scene.join(1));
+    scene.pass(Duration::from_secs(30));
+    scene.settle();
+    assert_eq!(scene.heard(0, patient), ["<ping>"]);
+
+    // The other worker is held up, so this one stops reading, and both answers wait.
+    scene.streams[0].send(publisher, &text("more than the ring holds").repeat(9));
+    scene.turn(0);
+    scene.streams[0].send(patient, PONG);
+    scene.streams[0].send(publisher, PONG);
+    scene.streams[1].send(other, PONG);
+    for _ in 0..4 {
+        scene.pass(Duration::from_secs(10));
+        scene.turn(0);
+    }
+
+    scene.settle();
+    assert!(scene.streams[0].is_open(patient), "it had answered in time");
+    assert!(scene.streams[0].is_open(publisher));
+    assert_eq!(scene.totals().pong_timeouts, 0);
 }
