@@ -35,6 +35,8 @@ const FLUSHES_PER_TURN: usize = 1024;
 const PUBLICATIONS_PER_TURN: usize = 64;
 /// Answers to pings that may wait for a flow; RFC 6455 section 5.5.3 lets the others go.
 const CONTROLS_MAX: u32 = 64;
+/// Bytes of HTTP responses that may wait for a flow. Who asks for more without reading is cut off.
+const RESPONSE_BYTES_MAX: usize = 512 << 10;
 /// A deadline that is past, but not the fault of a peer that was not read, is looked at again.
 const POSTPONE_TIME: Duration = Duration::from_millis(100);
 /// Deadlines are kept to this precision.
@@ -269,7 +271,12 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                         self.queue_control(flow, frame, Place::Ahead);
                     }
                 }
-                Effect::Respond(frame) => self.queue_control(flow, frame, Place::Behind),
+                Effect::Respond(frame) => {
+                    abandoned |= self.streams.backlog(flow).bytes > RESPONSE_BYTES_MAX;
+                    if !abandoned {
+                        self.queue_control(flow, frame, Place::Behind);
+                    }
+                }
                 Effect::Close(frame) => self.hub.push(Delivery::Close { flow, frame }),
                 Effect::Leave => self.hub.push(Delivery::Leave { flow }),
                 Effect::Finish => self.hub.push(Delivery::Finish { flow }),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::scene::{CLOSE, Scene, UPGRADE, text};
+use crate::scene::{CLOSE, PAGE_BYTES, Scene, UPGRADE, text};
 
 #[test]
 fn a_client_that_resets_right_behind_its_upgrade_leaves_nothing_behind() {
@@ -102,4 +102,19 @@ fn a_panic_of_the_handler_ends_its_session_and_no_other() {
     scene.settle();
     assert!(!scene.streams[0].is_open(unlucky), "its Close was not answered in time");
     assert_eq!((scene.totals().handler_panics, scene.totals().close_timeouts), (1, 1));
+}
+
+#[test]
+fn a_client_that_asks_for_pages_and_does_not_read_them_holds_little_memory() {
+    let mut scene = Scene::new(1, |_| {});
+    let greedy = scene.streams[0].connect();
+    scene.streams[0].set_window(greedy, 0);
+    scene.streams[0].send(greedy, &b"GET /page HTTP/1.1\r\nHost: test\r\n\r\n".repeat(90));
+    scene.turn(0);
+    assert!(!scene.streams[0].is_open(greedy));
+
+    let patient = scene.streams[0].connect();
+    scene.streams[0].send(patient, &b"GET /page HTTP/1.1\r\nHost: test\r\n\r\n".repeat(9));
+    scene.settle();
+    assert!(scene.streams[0].output(patient).len() > 9 * PAGE_BYTES);
 }
