@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hioload_buffer::{Pool, PoolOptions};
-use hioload_protocol::ws::{DecodeLimits, Decoded, Decoder, Event, Kind, encode};
+use hioload_protocol::ws::{DecodeLimits, Decoded, Decoder, Event, encode};
 
 const LIMITS: DecodeLimits = DecodeLimits { message_bytes_max: 16 * 1024 * 1024 };
 const PAYLOAD_BYTES: [usize; 3] = [64, 1024, 16 * 1024];
@@ -95,8 +95,8 @@ fn encode_message(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(len as u64));
         group.bench_with_input(BenchmarkId::from_parameter(len), &len, |b, &len| {
             let mut pool = Pool::new(PoolOptions::default());
-            let payload = vec![b'a'; len];
-            b.iter(|| encode::message(Kind::Text, black_box(&payload), &mut pool));
+            let payload = "a".repeat(len);
+            b.iter(|| encode::forward(black_box(payload.as_str()).into(), &mut pool));
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use hioload_buffer::{Pool, PoolOptions};
 use hioload_mem::CountingAllocator;
-use hioload_protocol::ws::{DecodeLimits, Decoded, Decoder, Event, Kind, encode};
+use hioload_protocol::ws::{DecodeLimits, Decoded, Decoder, Event, encode};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -83,7 +83,7 @@ fn messages_in_pieces_are_gathered_and_forwarded_in_recycled_buffers() {
 fn messages_are_encoded_into_recycled_buffers() {
     let mut pool = Pool::new(PoolOptions::default());
     let allocations = allocations(|| {
-        drop(encode::message(Kind::Text, b"the same for everybody", &mut pool));
+        drop(encode::forward("the same for everybody".into(), &mut pool));
     });
     assert_eq!(allocations, 0);
 }

@@ -11,26 +11,18 @@ use super::{CONTROL_BYTES_MAX, CloseCode, Kind, Message, Opcode, SERVER_HEADER_B
 /// Bytes of the longest reason of a Close: what a control frame holds beside the code.
 pub const CLOSE_REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 
-/// A message of `kind`; `payload` is copied behind its header.
+/// A message for others: one that was received, or one made of a `&str` or a `&[u8]`.
 ///
-/// Text must be UTF-8 and is not checked here: it comes from a `&str` or from the decoder.
-///
-/// # Panics
-/// When header and payload together are 2<sup>32</sup> bytes or more.
-pub fn message(kind: Kind, payload: &[u8], pool: &mut Pool) -> Frame {
-    frame(kind.into(), payload, &[], pool)
-}
-
-/// The message as it was received, for others.
-///
-/// A gathered payload is not copied: the header goes into the headroom of its buffer.
+/// A gathered payload is not copied: the header goes into the headroom of its buffer. Any other is
+/// copied behind its header.
 ///
 /// # Panics
-/// As [`message`], which nothing that a client sent can cause.
+/// When header and payload together are 2<sup>32</sup> bytes or more, which nothing that a client
+/// sent is.
 pub fn forward(message: Message<'_>, pool: &mut Pool) -> Frame {
     match message.into_payload() {
-        Payload::Text(text) => self::message(Kind::Text, text.as_bytes(), pool),
-        Payload::Binary(bytes) => self::message(Kind::Binary, bytes, pool),
+        Payload::Text(text) => frame(Opcode::Text, text.as_bytes(), &[], pool),
+        Payload::Binary(bytes) => frame(Opcode::Binary, bytes, &[], pool),
         Payload::Gathered(kind, mut buffer) => {
             buffer.prepend(&Header::new(kind.into(), buffer.len()));
             buffer.freeze()
@@ -129,7 +121,7 @@ mod tests {
     fn the_length_takes_the_fewest_bytes() {
         let mut pool = Pool::new(PoolOptions::default());
         let mut header_of = |len: usize| {
-            let frame = message(Kind::Binary, &vec![7; len], &mut pool);
+            let frame = forward(Message::from(&vec![7; len][..]), &mut pool);
             assert!(frame[frame.len() - len..].iter().all(|byte| *byte == 7));
             frame[..frame.len() - len].to_vec()
         };

@@ -143,9 +143,9 @@ proptest! {
     ) {
         let mut pool = pool();
         let frames = [
-            encode::message(Kind::Text, text.as_bytes(), &mut pool),
+            encode::forward(text.as_str().into(), &mut pool),
             encode::ping(&payload, &mut pool),
-            encode::message(Kind::Binary, &bytes, &mut pool),
+            encode::forward(bytes.as_slice().into(), &mut pool),
             encode::pong(&payload, &mut pool),
             encode::close(CloseCode::POLICY_VIOLATION, &reason, &mut pool),
         ];
