@@ -181,9 +181,13 @@ pub(crate) fn text(text: &str) -> Vec<u8> {
     frame
 }
 
+/// What stands behind the answer to the upgrade, frame by frame.
 fn frames(output: &[u8]) -> Vec<String> {
-    let head_end = output.windows(4).position(|bytes| bytes == b"\r\n\r\n");
-    let mut rest = &output[head_end.map_or(output.len(), |at| at + 4)..];
+    let behind = |from: usize, what: &[u8]| {
+        let at = output[from..].windows(what.len()).position(|bytes| bytes == what);
+        at.map_or(output.len(), |at| from + at + what.len())
+    };
+    let mut rest = &output[behind(behind(0, b"HTTP/1.1 101 "), b"\r\n\r\n")..];
     let mut frames = Vec::new();
     while let [first, len, ..] = *rest {
         let end = 2 + usize::from(len);
