@@ -120,7 +120,9 @@ fn choose_subprotocol(request: &Request, spoken: &[String]) -> Result<Option<Str
     if !offered().all(is_token) {
         return Err(Refusal::new(400, "Sec-WebSocket-Protocol is not a list of tokens"));
     }
-    Ok(spoken.iter().find(|name| offered().any(|offered| offered == *name)).cloned())
+    // Offers may be many, and are gone through once.
+    let rank = |offered: &str| spoken.iter().position(|name| name == offered);
+    Ok(offered().filter_map(rank).min().map(|first| spoken[first].clone()))
 }
 
 #[cfg(test)]
