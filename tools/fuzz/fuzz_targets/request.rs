@@ -47,6 +47,10 @@ fn tell(request: &Request) -> String {
     assert!(!text.contains(['\r', '\n', '\0']), "a line break within a header field");
     assert!(request.path().starts_with('/') || request.path() == "*");
     assert!(request.host().is_some() || request.is_http_1_0());
+    assert!(request.header_values("host").count() <= 1, "a second host");
+    let lengths: Vec<_> = request.header_values("content-length").collect();
+    assert!(lengths.len() <= 1 && lengths.iter().all(|length| length.trim_matches('0').is_empty()));
+    assert_eq!(request.header("transfer-encoding"), None, "a body that would be read as a request");
     let policy =
         UpgradePolicy { origins: OriginPolicy::SameOrigin, subprotocols: vec!["chat".into()] };
     let upgrade = match negotiate(request, &policy) {
