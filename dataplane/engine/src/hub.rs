@@ -3,12 +3,13 @@
 //! Everything that sessions are to get passes through the inbox, so that a session's own replies,
 //! broadcasts and its Close frame keep the order in which they were asked for. Broadcasts that
 //! stand next to each other are delivered together: each session is visited once for all of
-//! them, takes a four-byte reference to each, and is put down for one write.
+//! them, takes a four-byte reference to each, and is put down for one write. It is written to
+//! earlier only when its backlog is full.
 
 use std::collections::VecDeque;
 
 use hioload_buffer::{Frame, FrameId};
-use hioload_net::{FlowId, Place, Streams};
+use hioload_net::{Backlog, FlowId, FlushState, Place, Streams};
 
 use crate::connection::Connection;
 use crate::counters::Counters;
@@ -164,11 +165,11 @@ impl Hub {
         dirty: &mut FlowSet,
         counters: &Counters,
     ) -> usize {
-        let (mut queued, mut dropped) = (0, 0);
+        let mut queued = 0;
         for &flow in self.topic.members() {
             for &(frame, length, except) in &self.run {
                 if except != Some(flow) {
-                    dropped += make_room(streams, flow, length as usize, self.limits);
+                    make_room(streams, flow, length as usize, self.limits, counters);
                     streams.enqueue(flow, frame);
                     queued += 1;
                 }
@@ -179,7 +180,6 @@ impl Hub {
             streams.release(frame);
         }
         counters.deliveries_queued.add(queued);
-        counters.deliveries_dropped_backlog.add(dropped);
         usize::try_from(queued).unwrap_or(usize::MAX).max(1)
     }
 
@@ -193,10 +193,9 @@ impl Hub {
     ) {
         match delivery {
             Delivery::One { flow, frame } if self.topic.contains(flow) => {
-                let dropped = make_room(streams, flow, frame.len(), self.limits);
+                make_room(streams, flow, frame.len(), self.limits, counters);
                 queue(streams, frame, |streams, id| streams.enqueue(flow, id));
                 counters.deliveries_queued.add(1);
-                counters.deliveries_dropped_backlog.add(dropped);
                 dirty.insert(flow);
             }
             Delivery::Close { flow, frame } if self.topic.contains(flow) => {
@@ -233,23 +232,49 @@ pub(crate) fn queue<S: Streams>(streams: &mut S, frame: Frame, put: impl FnOnce(
     streams.release(id);
 }
 
-/// Drops the oldest messages of a session until one of `length` bytes fits its backlog. What is
-/// partly sent stays, so the new message is taken even when that alone exceeds the limit: the
-/// excess is one message.
+/// Makes room in a session's backlog for a message of `length` bytes.
 fn make_room<S: Streams>(
     streams: &mut S,
     flow: FlowId,
     length: usize,
     limits: BacklogLimits,
-) -> u64 {
-    let mut dropped = 0;
+    counters: &Counters,
+) {
+    if !fits(streams.backlog(flow), length, limits) {
+        write_or_drop(streams, flow, length, limits, counters);
+    }
+}
+
+fn fits(backlog: Backlog, length: usize, limits: BacklogLimits) -> bool {
+    (backlog.messages as usize) < limits.messages_max && backlog.bytes + length <= limits.bytes_max
+}
+
+/// Hands a full backlog to the transport, so that a burst costs nobody a message who keeps up, and
+/// drops the oldest of what it does not take. What is partly sent stays, so the new message is
+/// taken even when that alone exceeds the limit: the excess is one message.
+#[cold]
+fn write_or_drop<S: Streams>(
+    streams: &mut S,
+    flow: FlowId,
+    length: usize,
+    limits: BacklogLimits,
+    counters: &Counters,
+) {
+    let mut takes_more = true;
     loop {
-        let backlog = streams.backlog(flow);
-        let fits = (backlog.messages as usize) < limits.messages_max
-            && backlog.bytes + length <= limits.bytes_max;
-        if fits || streams.drop_oldest_unsent(flow).is_none() {
-            return dropped;
+        if takes_more {
+            let flushed = streams.flush(flow);
+            counters.deliveries_sent.add(u64::from(flushed.messages));
+            takes_more = flushed.state == FlushState::More;
         }
-        dropped += 1;
+        if fits(streams.backlog(flow), length, limits) {
+            return;
+        }
+        if !takes_more {
+            if streams.drop_oldest_unsent(flow).is_none() {
+                return;
+            }
+            counters.deliveries_dropped_backlog.add(1);
+        }
     }
 }

@@ -66,3 +66,20 @@ fn a_pong_that_is_not_read_for_back_pressure_is_no_silence() {
     assert!(scene.streams[0].is_open(publisher));
     assert_eq!(scene.totals().pong_timeouts, 0);
 }
+
+#[test]
+fn clients_that_keep_up_lose_nothing_of_a_burst_larger_than_their_backlog() {
+    const BURST: usize = 5000;
+    let mut scene = Scene::new(2, |config| config.broadcast.backlog_messages_max = 100);
+    let flows = [(0, scene.join(0)), (0, scene.join(0)), (1, scene.join(1))];
+    let stalled = scene.join(0);
+    scene.streams[0].set_window(stalled, 0);
+
+    scene.streams[0].send(flows[0].1, &text("hi").repeat(BURST));
+    scene.settle();
+
+    for (worker, flow) in flows {
+        assert_eq!(scene.heard(worker, flow).len(), BURST);
+    }
+    assert_eq!(scene.totals().deliveries_dropped_backlog, (BURST - 100) as u64);
+}
