@@ -132,6 +132,8 @@ impl Connection {
     /// The deadline has passed.
     pub(crate) fn expire<H: Handler>(&mut self, cx: &mut Context<H>) {
         match &mut self.stage {
+            // A browser that has its page and keeps its connection is not late.
+            Stage::Request { reader, answered: 1.. } if reader.is_empty() => self.linger(cx),
             Stage::Request { reader, .. } => {
                 cx.counters.handshake_timeouts.add(1);
                 if reader.is_empty() {

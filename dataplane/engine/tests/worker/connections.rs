@@ -118,3 +118,19 @@ fn a_client_that_asks_for_pages_and_does_not_read_them_holds_little_memory() {
     scene.settle();
     assert!(scene.streams[0].output(patient).len() > 9 * PAGE_BYTES);
 }
+
+#[test]
+fn a_browser_that_keeps_its_connection_is_not_counted_as_late() {
+    let mut scene = Scene::new(1, |_| {});
+    let (browser, silent) = (scene.streams[0].connect(), scene.streams[0].connect());
+    scene.streams[0].send(browser, b"GET /page HTTP/1.1\r\nHost: test\r\n\r\n");
+    scene.settle();
+
+    for _ in 0..2 {
+        scene.pass(Duration::from_secs(11));
+        scene.settle();
+    }
+
+    assert!(!scene.streams[0].is_open(browser) && !scene.streams[0].is_open(silent));
+    assert_eq!(scene.totals().handshake_timeouts, 1);
+}
