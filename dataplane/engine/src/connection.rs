@@ -28,8 +28,8 @@ pub(crate) struct Connection {
     deadline: Option<Instant>,
     /// The earliest entry that the timers hold for this connection.
     pub(crate) armed: Option<Instant>,
-    /// When the worker last read all that had come, or as much as one read takes.
-    pub(crate) read_at: Instant,
+    /// The deadline has passed while something had come and was not read.
+    pub(crate) overdue: bool,
     /// The peer has ended its direction.
     peer_ended: bool,
     /// The end of our direction is in the flow's queue.
@@ -60,7 +60,7 @@ impl Connection {
             stage: Stage::Request { reader: RequestReader::new(), answered: 0 },
             deadline: Some(now + settings.handshake_timeout),
             armed: None,
-            read_at: now,
+            overdue: false,
             peer_ended: false,
             finishing: false,
             upgraded: false,
@@ -70,6 +70,11 @@ impl Connection {
     /// When [`expire`](Self::expire) is to be called, if ever.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// Whether the deadline has passed.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// Whether a session is open, perhaps closing.

@@ -45,14 +45,7 @@ impl FlowSet {
     pub(crate) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
-}
 
-/// The bit of a flow's place, which all flows share that come to be there one after the other.
-fn place(flow: FlowId) -> (usize, u64) {
-    (flow.index as usize / 64, 1 << (flow.index % 64))
-}
-
-impl FlowSet {
     /// Lets the next flow in the place of `flow`, which was closed, be added: the entry that may
     /// still be in the queue must not keep it out. That entry is void, and its `pop` lets the next
     /// flow stand in the queue twice at worst.
@@ -62,6 +55,11 @@ impl FlowSet {
             *word &= !bit;
         }
     }
+}
+
+/// The bit of a flow's place, which all flows share that come to be there one after the other.
+fn place(flow: FlowId) -> (usize, u64) {
+    (flow.index as usize / 64, 1 << (flow.index % 64))
 }
 
 #[cfg(test)]

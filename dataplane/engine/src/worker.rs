@@ -37,8 +37,6 @@ const PUBLICATIONS_PER_TURN: usize = 64;
 const CONTROLS_MAX: u32 = 64;
 /// Bytes of HTTP responses that may wait for a flow. Who asks for more without reading is cut off.
 const RESPONSE_BYTES_MAX: usize = 512 << 10;
-/// A deadline that is past, but not the fault of a peer that was not read, is looked at again.
-const POSTPONE_TIME: Duration = Duration::from_millis(100);
 /// Deadlines are kept to this precision.
 const TIMER_TICK: Duration = Duration::from_millis(10);
 
@@ -238,13 +236,15 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     fn read(&mut self, flow: FlowId) {
         let Self { streams, connections, cx, .. } = self;
         let Some(connection) = connections.get_mut(flow) else { return };
-        connection.read_at = cx.now;
         let state = streams.read(flow, |bytes| connection.receive(bytes, cx));
         match state {
             ReadState::Drained => {}
             ReadState::More => self.readable.insert(flow),
             ReadState::Ended => connection.end(cx),
             ReadState::Lost(_) => return self.give_up(flow, EndCause::Transport),
+        }
+        if mem::take(&mut connection.overdue) && connection.is_due(cx.now) {
+            connection.expire(cx);
         }
         self.carry_out(flow);
         self.settle(flow);
@@ -350,14 +350,12 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         for flow in expired.drain(..) {
             let Some(connection) = self.connections.get_mut(flow) else { continue };
             connection.armed = None;
-            let Some(deadline) = connection.deadline() else { continue };
-            if deadline > now {
+            if !connection.is_due(now) {
                 self.rearm(flow);
-            } else if connection.read_at < deadline && self.readable.contains(flow) {
+            } else if self.readable.contains(flow) {
                 // It may have said in time what the deadline is for: clients are not read while
-                // the worker is congested.
-                connection.armed = Some(now + POSTPONE_TIME);
-                self.timers.schedule(flow, now + POSTPONE_TIME);
+                // the worker is congested. The next read decides.
+                connection.overdue = true;
             } else {
                 connection.expire(&mut self.cx);
                 self.carry_out(flow);

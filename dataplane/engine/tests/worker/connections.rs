@@ -134,3 +134,20 @@ fn a_browser_that_keeps_its_connection_is_not_counted_as_late() {
     assert!(!scene.streams[0].is_open(browser) && !scene.streams[0].is_open(silent));
     assert_eq!(scene.totals().handshake_timeouts, 1);
 }
+
+#[test]
+fn a_client_that_goes_on_sending_does_not_escape_its_deadline() {
+    let mut scene = Scene::new(1, |_| {});
+    let flooding = scene.join(0);
+    scene.streams[0].send(flooding, &[0xff; 9]);
+    scene.settle();
+    assert_eq!(scene.heard(0, flooding), ["<close>"]);
+
+    scene.pass(Duration::from_secs(6));
+    for _ in 0..2 {
+        scene.streams[0].send(flooding, &vec![0; 1 << 20]);
+        scene.turn(0);
+    }
+
+    assert!(!scene.streams[0].is_open(flooding));
+}
