@@ -16,7 +16,7 @@ use hioload_net::{
     KernelOptions, KernelStreams, ListenError, ListenOptions, Listening, SocketOptions, Streams,
     listen,
 };
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::admin::{self, AdminError, AdminServer};
 use crate::builder::Builder;
@@ -85,7 +85,7 @@ impl Appliance {
         if config.server.datapath == Datapath::Dpdk {
             return Err(StartError::NoDpdk);
         }
-        let Listening { addresses, inlets } = bind(&config)?;
+        let (Listening { addresses, inlets }, left_out) = bind(&config)?;
         let streams: Vec<KernelStreams> = inlets
             .into_iter()
             .map(|inlet| KernelStreams::new(inlet, KernelOptions::default()))
@@ -122,6 +122,10 @@ impl Appliance {
             let worker = crew.start(parts, streams).map_err(StartError::Thread)?;
             appliance.workers.push(worker);
         }
+        appliance.announce();
+        for address in left_out {
+            warn!(%address, "this host has no IPv6; not listening there");
+        }
         Ok(appliance)
     }
 
@@ -132,7 +136,7 @@ impl Appliance {
 
     /// What carries the connections.
     pub fn datapath(&self) -> &'static str {
-        "kernel"
+        self.handle.datapath()
     }
 
     /// Workers that run.
@@ -170,6 +174,19 @@ impl Appliance {
     /// When a worker failed; the others were drained then.
     pub fn join(mut self) -> Result<Drained, ApplianceError> {
         self.join_workers()
+    }
+
+    /// The first line of the log: whatever else is to be said of the start comes behind it.
+    fn announce(&self) {
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        info!(
+            addresses = %addresses.join(","),
+            datapath = %self.datapath(),
+            workers = self.workers(),
+            dpdk = %"no",
+            admin = %self.admin_address().as_deref().unwrap_or("off"),
+            "serving"
+        );
     }
 
     fn join_workers(&mut self) -> Result<Drained, ApplianceError> {
@@ -261,8 +278,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Binds every address of the configuration. Where this host has no IPv6, `[::1]` and `[::]` are
-/// left out with a warning, as long as another address is left.
-fn bind(config: &Config) -> Result<Listening, StartError> {
+/// left out, as long as another address is left; the second value names them.
+fn bind(config: &Config) -> Result<(Listening, Vec<SocketAddr>), StartError> {
     let mut options = ListenOptions {
         addresses: config.server.listen.iter().flat_map(ListenAddress::socket_addresses).collect(),
         backlog: config.tcp.accept_backlog,
@@ -274,9 +291,10 @@ fn bind(config: &Config) -> Result<Listening, StartError> {
         },
         ..ListenOptions::default()
     };
+    let mut left_out = Vec::new();
     loop {
         let error = match listen(&options, config.server.workers) {
-            Ok(listening) => return Ok(listening),
+            Ok(listening) => return Ok((listening, left_out)),
             Err(error) => error,
         };
         let missing = error.address().filter(|address| {
@@ -285,7 +303,7 @@ fn bind(config: &Config) -> Result<Listening, StartError> {
         });
         match missing {
             Some(missing) if options.addresses.len() > 1 => {
-                warn!(address = %missing, "this host has no IPv6; not listening there");
+                left_out.push(missing);
                 options.addresses.retain(|address| *address != missing);
             }
             _ => return Err(error.into()),

@@ -65,8 +65,9 @@ impl<H, L> Builder<H, L> {
         }
     }
 
-    /// Adds a value to the statistics, read whenever they are asked for. A later probe of the
-    /// same name replaces it.
+    /// Adds a value to the statistics, read whenever they are asked for, on the thread that asks;
+    /// it should be quick. A later probe of the same name replaces it; `active_clients` is the
+    /// appliance's own.
     #[must_use]
     pub fn probe(
         mut self,

@@ -131,6 +131,10 @@ impl Handle {
         self.shared.message_bytes_max
     }
 
+    pub(crate) fn datapath(&self) -> &'static str {
+        self.shared.datapath
+    }
+
     pub(crate) fn set_stopped(&self) {
         self.shared.state.store(STOPPED, Ordering::Relaxed);
     }

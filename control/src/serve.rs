@@ -39,7 +39,6 @@ fn serve(config: Config) -> Result<ExitCode, String> {
         StartError::Listen(error) => format!("{error}; choose another address with --addr"),
         error => error.to_string(),
     })?;
-    announce(&appliance);
     limits::report(&descriptors);
     signals
         .drain(appliance.handle())
@@ -62,19 +61,6 @@ fn start(config: Config) -> Result<Appliance, StartError> {
         .layer(Metrics::default())
         .chat_page()
         .start()
-}
-
-/// The first line of the log.
-fn announce(appliance: &Appliance) {
-    let addresses: Vec<String> = appliance.addresses().iter().map(ToString::to_string).collect();
-    info!(
-        addresses = %addresses.join(","),
-        datapath = %appliance.datapath(),
-        workers = appliance.workers(),
-        dpdk = %"no",
-        admin = %appliance.admin_address().as_deref().unwrap_or("off"),
-        "serving"
-    );
 }
 
 fn report(Drained { closed, cut_off }: Drained) -> ExitCode {

@@ -24,6 +24,27 @@ fn the_first_line_names_addresses_and_data_path() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn on_a_host_without_ipv6_the_first_line_is_the_first_nevertheless() {
+    // A network of its own, where not even loopback is up: 127.0.0.1 can be bound there, [::1] not.
+    let isolated = ["-r", "-n"];
+    let tried = std::process::Command::new("unshare").args(isolated).arg("true").output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        eprintln!("left out: this system does not let us have a network namespace");
+        return;
+    }
+    let addresses = "server.listen = [\"127.0.0.1:0\", \"[::1]:0\"]\n";
+    let file = ConfigFile::new(&format!("{addresses}control.admin = \"off\"\n"));
+    let mut command = std::process::Command::new("unshare");
+    command.args(isolated).args([env!("CARGO_BIN_EXE_hioload"), "--config", file.path()]);
+    let mut server = Server::start(command.env_remove("RUST_LOG"));
+    let line = &server.first_line;
+    assert!(line.contains(" serving addresses=127.0.0.1:") && !line.contains("[::1]"), "{line}");
+    let line = server.next_line();
+    assert!(line.contains(" WARN ") && line.contains("address=[::1]:0"), "{line}");
+}
+
+#[test]
 fn sigterm_and_sigint_close_the_clients_and_end_with_0() {
     for signal in ["TERM", "INT"] {
         let file = ConfigFile::on_free_ports("");
