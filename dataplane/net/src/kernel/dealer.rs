@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -31,6 +31,8 @@ pub(super) fn start(
         listeners: Mutex::new(listeners),
         exhausted: AtomicBool::new(false),
         descriptor_freed: AtomicBool::new(false),
+        pauses: AtomicU64::new(0),
+        errors: AtomicU64::new(0),
         waker: Arc::clone(poller.waker()),
     });
     let (ends, receivers): (Vec<LaneEnd>, Vec<_>) = wakers
@@ -86,7 +88,7 @@ impl Lane {
 
     /// The dealer's counts, told by one lane so that the sum over all of them is right.
     pub(super) fn counts(&self) -> AcceptCounts {
-        if self.number == 0 { self.handle.shared.listeners().counts() } else { Default::default() }
+        if self.number == 0 { self.handle.shared.counts() } else { AcceptCounts::default() }
     }
 }
 
@@ -106,11 +108,15 @@ impl Drop for Handle {
 }
 
 /// What the workers share with the dealer. It holds the lock while it accepts, so that after
-/// [`stop`](Self::stop) nothing is accepted or dealt.
+/// [`stop`](Self::stop) nothing is accepted or dealt; nothing that workers do in every turn takes
+/// it.
 struct Shared {
     listeners: Mutex<Listeners>,
     exhausted: AtomicBool,
     descriptor_freed: AtomicBool,
+    /// The dealer's [`AcceptCounts`].
+    pauses: AtomicU64,
+    errors: AtomicU64,
     waker: Arc<KernelWaker>,
 }
 
@@ -122,6 +128,18 @@ impl Shared {
     fn stop(&self) {
         self.listeners().close();
         self.waker.wake();
+    }
+
+    fn counts(&self) -> AcceptCounts {
+        AcceptCounts {
+            pauses: self.pauses.load(Ordering::Relaxed),
+            errors: self.errors.load(Ordering::Relaxed),
+        }
+    }
+
+    fn set_counts(&self, counts: AcceptCounts) {
+        self.pauses.store(counts.pauses, Ordering::Relaxed);
+        self.errors.store(counts.errors, Ordering::Relaxed);
     }
 }
 
@@ -168,6 +186,7 @@ impl Dealer {
         }
         let room = self.lanes.iter().map(|lane| LANE_LEN_MAX - lane.sender.len()).sum();
         listeners.accept(now, ACCEPTS_PER_POLL.min(room), |stream, peer| self.deal((stream, peer)));
+        self.shared.set_counts(listeners.counts());
         self.shared.exhausted.store(listeners.is_exhausted(), Ordering::Release);
         let idle_for = listeners.idle_for(now);
         if room == 0 { idle_for.map(|idle| idle.max(FULL_RETRY)) } else { idle_for }
@@ -186,5 +205,36 @@ impl Dealer {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_asks_for_the_counts_and_closes_connections_while_the_dealer_accepts() {
+        let poller = Poller::new().expect("a poller");
+        let listeners = Listeners::new(Vec::new(), poller.registry()).expect("none to register");
+        let worker = Poller::new().expect("a poller");
+        let mut lanes = start(poller, listeners, &[Arc::clone(worker.waker())]).expect("a thread");
+        let lane = lanes.remove(0);
+        let shared = Arc::clone(&lane.handle.shared);
+        shared.set_counts(AcceptCounts { pauses: 2, errors: 1 });
+
+        let accepting = shared.listeners();
+        let (answer, answered) = mpsc::channel();
+        let asking = thread::spawn(move || {
+            lane.resume();
+            answer.send(lane.counts()).expect("somebody listens");
+            lane
+        });
+
+        let counts = answered.recv_timeout(Duration::from_secs(10));
+        drop(accepting);
+        assert_eq!(counts, Ok(AcceptCounts { pauses: 2, errors: 1 }));
+        drop(asking.join());
     }
 }
