@@ -159,7 +159,8 @@ impl Appliance {
         self.handle.stats()
     }
 
-    /// Drains and waits for the end, within the configured time.
+    /// Drains and waits for the end, which comes within the configured time unless a handler does
+    /// not return.
     ///
     /// # Errors
     /// See [`join`](Self::join).

@@ -6,6 +6,9 @@
 use std::env::{self, VarError};
 use std::io::{self, IsTerminal};
 use std::panic;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use hioload::config::{Control, LogFormat, LogLevel};
 use tracing::{error, warn};
@@ -16,10 +19,13 @@ use tracing_subscriber::fmt;
 /// Lines that wait to be written.
 const LINES_MAX: usize = 8192;
 
+/// How long the end of the log may take: a little longer than `WorkerGuard` waits for its writer.
+const END_TIME_MAX: Duration = Duration::from_millis(1500);
+
 /// The running log. On drop it writes what is queued, for about a second at most.
 pub(crate) struct Log {
     lost: ErrorCounter,
-    _writer: WorkerGuard,
+    writer: Option<WorkerGuard>,
 }
 
 /// Starts the log of this process.
@@ -37,7 +43,7 @@ pub(crate) fn start(control: &Control) -> Result<Log, String> {
     install(control.log_format, filter, writer)
         .map_err(|error| format!("cannot start the log: {error}"))?;
     panic::set_hook(Box::new(log_panic));
-    Ok(Log { lost, _writer: guard })
+    Ok(Log { lost, writer: Some(guard) })
 }
 
 fn install(
@@ -75,7 +81,7 @@ fn filter(level: LogLevel) -> Result<EnvFilter, String> {
 fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
     let message = panic.payload_as_str().unwrap_or("without a message");
-    let thread = std::thread::current();
+    let thread = thread::current();
     error!(thread = thread.name().unwrap_or("unnamed"), %location, "panic: {message}");
 }
 
@@ -85,5 +91,16 @@ impl Drop for Log {
         if lines > 0 {
             warn!(lines, "lines of the log were lost, since they were not read fast enough");
         }
+        let writer = self.writer.take();
+        // Where the queue is full, the guard says so on standard output, which may be the same pipe
+        // that nobody reads: not on this thread, which is about to end the process.
+        let (ended, end) = mpsc::channel::<()>();
+        let ending = move || {
+            drop(writer);
+            drop(ended);
+        };
+        // Without a thread the closure is dropped here, and the guard in it.
+        let _ = thread::Builder::new().name("log-end".to_owned()).spawn(ending);
+        let _ = end.recv_timeout(END_TIME_MAX);
     }
 }
