@@ -23,6 +23,12 @@ impl<T> FlowTable<T> {
         }
     }
 
+    /// Whether the flow has not ended.
+    pub(crate) fn contains(&self, flow: FlowId) -> bool {
+        let slot = self.slots.get(flow.index as usize);
+        slot.is_some_and(|slot| slot.as_ref().is_some_and(|(it, _)| *it == flow.generation))
+    }
+
     /// `None` when the flow has ended, even if its place is taken by a later one.
     pub(crate) fn get_mut(&mut self, flow: FlowId) -> Option<&mut T> {
         match self.slots.get_mut(flow.index as usize)? {

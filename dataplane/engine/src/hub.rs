@@ -206,7 +206,7 @@ impl Hub {
                 dirty.insert(flow);
             }
             Delivery::Join { flow } => {
-                if connections.get_mut(flow).is_some() {
+                if connections.contains(flow) {
                     self.topic.join(flow);
                 }
             }

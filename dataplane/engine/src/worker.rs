@@ -182,6 +182,9 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         for event in events.drain(..) {
             match event {
                 Event::Opened(flow) => self.open(flow),
+                // A stale event must not stand in the place of the flow that came after.
+                Event::Readable(flow) | Event::Writable(flow)
+                    if !self.connections.contains(flow) => {}
                 Event::Readable(flow) => {
                     self.readable.insert(flow);
                     self.quiet = false;
@@ -254,7 +257,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     fn carry_out(&mut self, flow: FlowId) {
         let mut effects = mem::take(&mut self.cx.effects);
         let mut abandoned = false;
-        let gone = self.connections.get_mut(flow).is_none();
+        let gone = !self.connections.contains(flow);
         for effect in effects.drain(..) {
             match effect {
                 _ if gone && !matches!(effect, Effect::Publish(_)) => {}

@@ -18,6 +18,7 @@ enum Op {
     SetWindow { client: usize, bytes: usize },
     Turn { worker: usize },
     Pass { seconds: u64 },
+    Publish,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +51,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(client, bytes)| Op::SetWindow { client, bytes }),
         8 => (0..WORKERS).prop_map(|worker| Op::Turn { worker }),
         1 => (1..20u64).prop_map(|seconds| Op::Pass { seconds }),
+        2 => Just(Op::Publish),
     ]
 }
 
@@ -97,22 +99,22 @@ impl What {
 type Client = (usize, FlowId, usize);
 
 fn perform(op: Op, scene: &mut Scene, clients: &mut Vec<Client>) {
-    if let Op::Connect { worker } = op {
-        let flow = scene.streams[worker].connect();
-        return clients.push((worker, flow, 0));
-    }
-    if let Op::Turn { worker } = op {
-        return scene.turn(worker);
-    }
-    if let Op::Pass { seconds } = op {
-        return scene.pass(Duration::from_secs(seconds));
-    }
-    let (Op::Say { client, .. }
-    | Op::End { client }
-    | Op::Reset { client }
-    | Op::SetWindow { client, .. }) = op
-    else {
-        return;
+    let client = match op {
+        Op::Connect { worker } => {
+            let flow = scene.streams[worker].connect();
+            return clients.push((worker, flow, 0));
+        }
+        Op::Turn { worker } => return scene.turn(worker),
+        Op::Pass { seconds } => return scene.pass(Duration::from_secs(seconds)),
+        Op::Publish => {
+            // It is refused once the drain has begun.
+            let _ = scene.controls.publish("news");
+            return;
+        }
+        Op::Say { client, .. }
+        | Op::End { client }
+        | Op::Reset { client }
+        | Op::SetWindow { client, .. } => client,
     };
     // Counted from the latest, so that most of them still exist.
     let Some(client) = clients.len().checked_sub(client + 1) else { return };
@@ -123,7 +125,7 @@ fn perform(op: Op, scene: &mut Scene, clients: &mut Vec<Client>) {
         Op::End { .. } => streams.end(*flow),
         Op::Reset { .. } => streams.reset(*flow),
         Op::SetWindow { bytes, .. } => streams.set_window(*flow, bytes),
-        Op::Connect { .. } | Op::Turn { .. } | Op::Pass { .. } => {}
+        _ => {}
     }
 }
 
@@ -149,6 +151,8 @@ proptest! {
     #[test]
     fn whatever_happens_counts_reconcile_and_nothing_is_left_behind(
         ops in prop::collection::vec(op(), 1..200),
+        // Where among them the drain begins, if it does.
+        drain_at in prop::option::of(0..200usize),
         backlog in prop_oneof![Just(3usize), Just(1024)],
         slots in 1..40usize,
     ) {
@@ -157,7 +161,10 @@ proptest! {
             config.broadcast.mesh_slots = slots;
         });
         let mut clients = Vec::new();
-        for op in ops {
+        for (number, op) in ops.into_iter().enumerate() {
+            if drain_at == Some(number) {
+                scene.drain(DRAIN);
+            }
             perform(op, &mut scene, &mut clients);
             let totals = scene.totals();
             let waiting = scene.messages_waiting();
@@ -167,6 +174,7 @@ proptest! {
         scene.settle();
         for streams in &scene.streams {
             prop_assert_eq!(streams.forgotten(), [], "queued, writable, and nobody writes");
+            prop_assert_eq!(streams.bytes_unread(), 0, "they have come, and nobody reads");
         }
         let totals = scene.totals();
         prop_assert_eq!(totals.connections, scene.open_flows());

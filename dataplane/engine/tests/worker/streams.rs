@@ -29,6 +29,7 @@ struct Net {
     frames: FrameTable,
     events: Vec<Event>,
     waker: Arc<FlagWaker>,
+    stopped: bool,
     /// The last poll would have gone on sleeping.
     slept: bool,
 }
@@ -68,8 +69,12 @@ const UNBOUNDED: usize = usize::MAX >> 1;
 
 /// The test's side.
 impl FakeStreams {
+    /// A connection; closed from the start when the worker accepts no more.
     pub(crate) fn connect(&self) -> FlowId {
         let mut net = self.net();
+        if net.stopped {
+            return FlowId { index: 0, generation: u32::MAX };
+        }
         let index = net.free.pop().unwrap_or_else(|| {
             net.flows.push(FakeFlow::default());
             u32::try_from(net.flows.len() - 1).expect("a few flows")
@@ -150,6 +155,11 @@ impl FakeStreams {
             .filter(|(flow, _)| !flow.queue.is_empty() && !flow.blocked)
             .map(|(flow, index)| FlowId { index, generation: flow.generation })
             .collect()
+    }
+
+    /// Bytes that have come and were not read.
+    pub(crate) fn bytes_unread(&self) -> usize {
+        self.net().flows.iter().filter(|flow| flow.open).map(|flow| flow.inbound.len()).sum()
     }
 
     /// Asserts that the table holds the frames of the queues and no other.
@@ -326,7 +336,9 @@ impl Streams for FakeStreams {
         left
     }
 
-    fn stop_accepting(&mut self) {}
+    fn stop_accepting(&mut self) {
+        self.net().stopped = true;
+    }
 
     fn counters(&self) -> StreamCounters {
         StreamCounters::default()
