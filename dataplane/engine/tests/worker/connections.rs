@@ -151,3 +151,19 @@ fn a_client_that_goes_on_sending_does_not_escape_its_deadline() {
 
     assert!(!scene.streams[0].is_open(flooding));
 }
+
+#[test]
+fn a_stale_event_does_not_hide_the_connection_that_came_after() {
+    let mut scene = Scene::new(1, |_| {});
+    let gone = scene.join(0);
+    scene.streams[0].reset(gone);
+    scene.settle();
+
+    scene.streams[0].send(gone, b"an event of a connection that is closed");
+    let successor = scene.join(0);
+    assert_eq!(successor.index, gone.index, "the place is used again");
+    scene.streams[0].send(successor, &text("hello"));
+    scene.settle();
+
+    assert_eq!(scene.heard(0, successor), ["hello"]);
+}
