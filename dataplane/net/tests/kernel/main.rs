@@ -4,4 +4,5 @@ mod accepting;
 mod connections;
 #[cfg(target_os = "linux")]
 mod descriptors;
+mod random;
 mod scene;
