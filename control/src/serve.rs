@@ -1,9 +1,10 @@
 //! `hioload serve`: from flags to a running appliance, and to its end.
 
+use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
 use std::process::ExitCode;
 
 use hioload::config::Config;
-use hioload::{Appliance, Broadcast, Drained, Logging, Metrics, Recovery, StartError};
+use hioload::{Appliance, Broadcast, Drained, ListenError, Logging, Metrics, Recovery, StartError};
 use tracing::{error, info, warn};
 
 use crate::cli::ServeFlags;
@@ -35,10 +36,7 @@ fn serve(config: Config) -> Result<ExitCode, String> {
         format!("cannot catch signals: {error}; run it as a process of its own")
     })?;
     let descriptors = limits::raise_descriptors();
-    let appliance = start(config).map_err(|error| match error {
-        StartError::Listen(error) => format!("{error}; choose another address with --addr"),
-        error => error.to_string(),
-    })?;
+    let appliance = start(config).map_err(|error| explain(&error))?;
     limits::report(&descriptors);
     signals
         .drain(appliance.handle())
@@ -61,6 +59,19 @@ fn start(config: Config) -> Result<Appliance, StartError> {
         .layer(Metrics::default())
         .chat_page()
         .start()
+}
+
+/// The error, and what to do about it where that is in the flags.
+fn explain(error: &StartError) -> String {
+    match error {
+        // Where something else is missing, descriptors for one, another address is no help.
+        StartError::Listen(ListenError::Address { cause, .. })
+            if matches!(cause.kind(), AddrInUse | AddrNotAvailable | PermissionDenied) =>
+        {
+            format!("{error}; choose another address with --addr")
+        }
+        error => error.to_string(),
+    }
 }
 
 fn report(Drained { closed, cut_off }: Drained) -> ExitCode {

@@ -3,12 +3,17 @@
 use std::io;
 use std::process;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use hioload::Handle;
 use tracing::info;
 
 /// 128 and the number of SIGINT, as a shell says it.
 const EXIT_SECOND_SIGNAL: i32 = 130;
+
+/// Signals that come so soon after the first one are the same request: `timeout`, for one, sends its
+/// signal to the process and then to its group.
+const SAME_REQUEST_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Signals that are caught, and wait.
 pub(crate) struct Signals(imp::Signals);
@@ -31,12 +36,15 @@ impl Signals {
         thread.spawn(move || {
             let mut signals = self.0;
             let Some(name) = imp::next(&mut signals) else { return };
+            let first = Instant::now();
             info!(signal = %name, "draining; a second signal ends at once");
             handle.drain();
-            if imp::next(&mut signals).is_some() {
-                // At once: without waiting for the log, whose reader may be why somebody is in
-                // such a hurry.
-                process::exit(EXIT_SECOND_SIGNAL);
+            while imp::next(&mut signals).is_some() {
+                if first.elapsed() > SAME_REQUEST_TIME_MAX {
+                    // At once: without waiting for the log, whose reader may be why somebody is in
+                    // such a hurry.
+                    process::exit(EXIT_SECOND_SIGNAL);
+                }
             }
         })?;
         Ok(())

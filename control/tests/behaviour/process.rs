@@ -73,8 +73,14 @@ impl Process {
 
     /// Waits for the end and gives the exit status.
     pub(crate) fn exit_status(&mut self) -> Option<i32> {
+        self.exit_status_while(|_| {})
+    }
+
+    /// Does something again and again until the end.
+    pub(crate) fn exit_status_while(&mut self, act: impl Fn(&Self)) -> Option<i32> {
         let mut status = None;
         wait_until("the end of the process", || {
+            act(self);
             status = self.child.try_wait().expect("it can be waited for");
             status.is_some()
         });

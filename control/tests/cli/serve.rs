@@ -81,8 +81,17 @@ fn a_second_signal_ends_at_once_with_130() {
     let _stalled = server.websocket();
     server.signal("TERM");
     server.line_with("draining");
-    server.signal("INT");
-    assert_eq!(server.exit_status(), Some(130));
+    // One that comes at once is taken for the first one.
+    assert_eq!(server.exit_status_while(|server| server.signal("INT")), Some(130));
+}
+
+#[test]
+fn signals_that_come_together_are_one_request() {
+    let file = ConfigFile::on_free_ports("control.drain_timeout = \"300ms\"\n");
+    let mut server = start(&file);
+    let _stalled = server.websocket();
+    server.signals("TERM", "INT");
+    assert_eq!(server.exit_status(), Some(3), "the drain went on to its deadline");
 }
 
 #[test]
@@ -112,4 +121,18 @@ fn the_soft_limit_of_descriptors_is_raised_and_a_low_hard_one_is_told() {
     assert!(raised.contains(" INFO ") && raised.contains("limit=1500"), "{raised}");
     let low = limited("ulimit -Sn 100 && ulimit -Hn 100");
     assert!(low.contains(" WARN ") && low.contains("limit=100"), "{low}");
+}
+
+#[test]
+fn too_few_descriptors_to_start_are_named_and_no_other_address_is_advised() {
+    let file = ConfigFile::on_free_ports("server.workers = 4\n");
+    for limit in [8, 12] {
+        let mut shell = std::process::Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {limit} && exec \"$0\" --config \"$1\""));
+        shell.arg(env!("CARGO_BIN_EXE_hioload")).arg(file.path()).env_remove("RUST_LOG");
+        let output = shell.output().expect("a shell");
+        let text = crate::process::stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("open files") && !text.contains("--addr"), "{text}");
+    }
 }

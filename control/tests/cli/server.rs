@@ -66,10 +66,24 @@ impl Server {
         assert!(sent.success(), "signal {name} was not sent");
     }
 
+    /// Sends two signals, one right after the other.
+    pub(crate) fn signals(&self, first: &str, second: &str) {
+        let both = format!("kill -s {first} $0 && kill -s {second} $0");
+        let pid = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", &both, &pid]).status().expect("a shell");
+        assert!(sent.success(), "signals {first} and {second} were not sent");
+    }
+
     /// Waits for the end; `None` where a signal brought it about.
     pub(crate) fn exit_status(&mut self) -> Option<i32> {
+        self.exit_status_while(|_| {})
+    }
+
+    /// Does something again and again until the end.
+    pub(crate) fn exit_status_while(&mut self, act: impl Fn(&Self)) -> Option<i32> {
         let start = Instant::now();
         loop {
+            act(self);
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
                 return status.code();
             }
