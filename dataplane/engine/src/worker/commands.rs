@@ -1,0 +1,40 @@
+//! What the control plane asks for, and publishing, which it does as clients do.
+
+use hioload_buffer::Frame;
+use hioload_net::{FlowId, Streams};
+
+use super::{Clock, Worker};
+use crate::controls::Command;
+use crate::drain::{Drain, Intake};
+use crate::handler::Handler;
+
+/// Messages of the control plane taken in one turn.
+const PUBLICATIONS_PER_TURN: usize = 64;
+
+impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
+    pub(super) fn obey(&mut self) {
+        while let Ok(Command::Drain { deadline }) = self.commands.try_recv() {
+            if self.drain.is_none() {
+                self.streams.stop_accepting();
+                self.drain = Some(Drain::new(self.cx.now, deadline));
+                self.cx.intake = Intake::Settling;
+                self.quiet = false;
+            }
+        }
+        for _ in 0..PUBLICATIONS_PER_TURN {
+            if self.is_congested() {
+                return;
+            }
+            let frame = self.publications.as_ref().and_then(|queue| queue.try_recv().ok());
+            let Some(frame) = frame else { return };
+            self.publish(frame, None);
+        }
+    }
+
+    /// Takes a message for everybody in, here and on the other workers.
+    pub(super) fn publish(&mut self, frame: Frame, except: Option<FlowId>) {
+        self.cx.counters.messages_published.add(1);
+        self.mesh.publish(&frame);
+        self.hub.publish(frame, except);
+    }
+}
