@@ -5,13 +5,14 @@
 //!
 //! [`listen`] binds the addresses and gives an [`Inlet`] to each worker, which makes its
 //! [`KernelStreams`] of it: `Streams` over kernel sockets. [`TimerWheel`] keeps the deadlines of
-//! flows, whatever they run over.
+//! flows, whatever they run over. [`MemoryStreams`] are `Streams` for tests, without a network.
 //!
 //! Nothing here copies a byte on its way out or allocates per delivery, no call does unbounded
 //! work, and no worker waits for another.
 #![forbid(unsafe_code)]
 
 mod kernel;
+mod memory;
 mod queue;
 mod streams;
 mod timer;
@@ -20,6 +21,7 @@ pub use kernel::{
     AcceptMode, Inlet, KernelOptions, KernelStreams, ListenError, ListenOptions, Listening,
     SocketOptions, listen,
 };
+pub use memory::MemoryStreams;
 pub use streams::{
     Backlog, Event, Flow, FlowId, FlushState, Flushed, Place, ReadState, StreamCounters, Streams,
     Wake,

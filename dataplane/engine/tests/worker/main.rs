@@ -4,5 +4,4 @@ mod connections;
 mod drain;
 mod random;
 mod scene;
-mod streams;
 mod workers;

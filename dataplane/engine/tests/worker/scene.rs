@@ -1,4 +1,4 @@
-//! Workers turned by hand over fake streams and a clock that stands still until it is moved.
+//! Workers turned by hand over streams in memory and a clock that stands still until it is moved.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,9 +10,7 @@ use hioload_engine::{
     Assembly, Clock, CloseCode, ClosedWith, Controls, Drained, Handler, HandlerError, Layer,
     Message, Outbox, Page, Recovery, Route, Session, Site, Totals, Worker, assemble,
 };
-use hioload_net::{FlowId, Streams};
-
-use crate::streams::FakeStreams;
+use hioload_net::{FlowId, MemoryStreams, Streams};
 
 /// Broadcasts what is said, but for a few words that ask for something else.
 pub(crate) struct Chat;
@@ -56,11 +54,11 @@ impl Clock for HandClock {
 }
 
 pub(crate) struct Scene {
-    pub(crate) streams: Vec<FakeStreams>,
+    pub(crate) streams: Vec<MemoryStreams>,
     pub(crate) controls: Controls,
     /// How each worker ended, once it has.
     pub(crate) ended: Vec<Option<Drained>>,
-    workers: Vec<Option<Worker<FakeStreams, Handled, HandClock>>>,
+    workers: Vec<Option<Worker<MemoryStreams, Handled, HandClock>>>,
     clock: HandClock,
 }
 
@@ -68,7 +66,7 @@ impl Scene {
     pub(crate) fn new(workers: usize, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         change(&mut config);
-        let streams: Vec<FakeStreams> = (0..workers).map(|_| FakeStreams::default()).collect();
+        let streams: Vec<MemoryStreams> = (0..workers).map(|_| MemoryStreams::default()).collect();
         let wakers: Vec<_> = streams.iter().map(Streams::waker).collect();
         let Assembly { controls, parts } = assemble(&config, &wakers);
         let handler = Arc::new(Recovery.layer(Chat));
@@ -89,7 +87,7 @@ impl Scene {
 
     pub(crate) fn turn(&mut self, number: usize) {
         let Some(worker) = &mut self.workers[number] else { return };
-        self.ended[number] = worker.turn().expect("fake streams do not fail");
+        self.ended[number] = worker.turn().expect("streams in memory do not fail");
         if self.ended[number].is_some() {
             self.workers[number] = None;
         }
@@ -132,7 +130,7 @@ impl Scene {
 
     pub(crate) fn pass(&self, time: Duration) {
         self.clock.0.set(self.clock.0.get() + time);
-        self.streams.iter().for_each(FakeStreams::wake_by_time);
+        self.streams.iter().for_each(MemoryStreams::wake_by_time);
     }
 
     pub(crate) fn totals(&self) -> Totals {
@@ -140,11 +138,11 @@ impl Scene {
     }
 
     pub(crate) fn open_flows(&self) -> u64 {
-        self.streams.iter().map(FakeStreams::open_flows).sum()
+        self.streams.iter().map(MemoryStreams::open_flows).sum()
     }
 
     pub(crate) fn messages_waiting(&self) -> u64 {
-        self.streams.iter().map(FakeStreams::messages_waiting).sum()
+        self.streams.iter().map(MemoryStreams::messages_waiting).sum()
     }
 
     /// A session, open.

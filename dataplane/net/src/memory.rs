@@ -1,7 +1,7 @@
-//! Streams without a network: tests say what comes in, and how much may go out.
+//! Streams without a network, for tests: they say what comes in, and how much may go out.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -10,24 +10,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hioload_buffer::{Frame, FrameId, FrameTable};
-use hioload_net::{
+
+use crate::{
     Backlog, Event, Flow, FlowId, FlushState, Flushed, Place, ReadState, StreamCounters, Streams,
     Wake,
 };
 
-/// The connections of one worker. Clones are the same: one for the worker, one for the test.
+/// The connections of one worker, in memory. Clones are the same: one for the worker, one for the
+/// test, which plays all peers. [`Streams::poll`] never waits; it notes whether it would have.
 #[derive(Clone, Default)]
-pub(crate) struct FakeStreams {
+pub struct MemoryStreams {
     net: Rc<RefCell<Net>>,
 }
 
 #[derive(Default)]
 struct Net {
-    flows: Vec<FakeFlow>,
+    flows: Vec<MemoryFlow>,
+    /// What was sent on connections that are closed.
+    closed: HashMap<FlowId, Vec<u8>>,
     /// Free places; the last one freed is used first, as on kernel sockets.
     free: Vec<u32>,
     frames: FrameTable,
     events: Vec<Event>,
+    counters: StreamCounters,
     waker: Arc<FlagWaker>,
     stopped: bool,
     /// The last poll would have gone on sleeping.
@@ -35,7 +40,7 @@ struct Net {
 }
 
 #[derive(Default)]
-struct FakeFlow {
+struct MemoryFlow {
     generation: u32,
     open: bool,
     inbound: Vec<u8>,
@@ -60,47 +65,53 @@ struct FlagWaker(AtomicBool);
 
 impl Wake for FlagWaker {
     fn wake(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.store(true, Ordering::Release);
     }
 }
 
 const READ_BYTES_MAX: usize = 64 << 10;
 const UNBOUNDED: usize = usize::MAX >> 1;
 
-/// The test's side.
-impl FakeStreams {
+/// The side of the peers.
+impl MemoryStreams {
+    /// A connection of a peer at 127.0.0.1, port 9; see [`connect_from`](Self::connect_from).
+    pub fn connect(&self) -> FlowId {
+        self.connect_from(SocketAddr::from(([127, 0, 0, 1], 9)))
+    }
+
     /// A connection; closed from the start when the worker accepts no more.
-    pub(crate) fn connect(&self) -> FlowId {
+    pub fn connect_from(&self, peer: SocketAddr) -> FlowId {
         let mut net = self.net();
         if net.stopped {
             return FlowId { index: 0, generation: u32::MAX };
         }
         let index = net.free.pop().unwrap_or_else(|| {
-            net.flows.push(FakeFlow::default());
+            net.flows.push(MemoryFlow::default());
             u32::try_from(net.flows.len() - 1).expect("a few flows")
         });
         let flow = &mut net.flows[index as usize];
         let generation = flow.generation;
-        *flow = FakeFlow { generation, open: true, window: UNBOUNDED, ..FakeFlow::default() };
+        *flow = MemoryFlow { generation, open: true, window: UNBOUNDED, ..MemoryFlow::default() };
         let id = FlowId { index, generation };
-        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
+        net.counters.accepted += 1;
         net.events.push(Event::Opened(Flow { id, peer }));
         id
     }
 
-    pub(crate) fn send(&self, id: FlowId, bytes: &[u8]) {
+    /// The peer sends `bytes`.
+    pub fn send(&self, id: FlowId, bytes: &[u8]) {
         self.change(id, |flow| flow.inbound.extend_from_slice(bytes));
         self.tell(Event::Readable(id));
     }
 
     /// The peer ends its direction behind what it has sent.
-    pub(crate) fn end(&self, id: FlowId) {
+    pub fn end(&self, id: FlowId) {
         self.change(id, |flow| flow.end = flow.end.or(Some(ReadState::Ended)));
         self.tell(Event::Readable(id));
     }
 
     /// The peer resets the connection behind what it has sent.
-    pub(crate) fn reset(&self, id: FlowId) {
+    pub fn reset(&self, id: FlowId) {
         let lost = ReadState::Lost(io::ErrorKind::ConnectionReset);
         let was_blocked = self.change(id, |flow| {
             flow.end = Some(lost);
@@ -113,7 +124,7 @@ impl FakeStreams {
     }
 
     /// The peer takes `bytes` more from here on.
-    pub(crate) fn set_window(&self, id: FlowId, bytes: usize) {
+    pub fn set_window(&self, id: FlowId, bytes: usize) {
         let was_blocked = self.change(id, |flow| {
             flow.window = bytes;
             bytes > 0 && std::mem::take(&mut flow.blocked)
@@ -123,32 +134,46 @@ impl FakeStreams {
         }
     }
 
-    pub(crate) fn open_window(&self, id: FlowId) {
+    /// The peer takes whatever comes.
+    pub fn open_window(&self, id: FlowId) {
         self.set_window(id, UNBOUNDED);
     }
 
-    /// Everything that was sent to the peer, unless its connection is closed.
-    pub(crate) fn output(&self, id: FlowId) -> Vec<u8> {
-        self.change(id, |flow| flow.output.clone()).unwrap_or_default()
+    /// Everything that was sent to the peer, also after its connection is closed.
+    pub fn output(&self, id: FlowId) -> Vec<u8> {
+        self.with_output(id, |output| output.clone())
     }
 
-    pub(crate) fn is_open(&self, id: FlowId) -> bool {
+    /// What was sent to the peer since the last call, or since the beginning.
+    pub fn take_output(&self, id: FlowId) -> Vec<u8> {
+        self.with_output(id, std::mem::take)
+    }
+
+    /// Whether the connection is there, on the worker's side.
+    pub fn is_open(&self, id: FlowId) -> bool {
         self.change(id, |_| ()).is_some()
     }
 
-    pub(crate) fn open_flows(&self) -> u64 {
+    /// Whether the peer has got all that will come: the worker has ended its direction, or the
+    /// connection.
+    pub fn has_ended(&self, id: FlowId) -> bool {
+        self.change(id, |flow| flow.finish && flow.queue.is_empty()).unwrap_or(true)
+    }
+
+    /// Connections that are there.
+    pub fn open_flows(&self) -> u64 {
         self.net().flows.iter().filter(|flow| flow.open).count() as u64
     }
 
     /// Messages that wait in all queues.
-    pub(crate) fn messages_waiting(&self) -> u64 {
+    pub fn messages_waiting(&self) -> u64 {
         let net = self.net();
         let entries = net.flows.iter().flat_map(|flow| &flow.queue);
         entries.filter(|entry| !entry.control).count() as u64
     }
 
     /// Flows with something to write, room for it, and nobody who would be told.
-    pub(crate) fn forgotten(&self) -> Vec<FlowId> {
+    pub fn forgotten(&self) -> Vec<FlowId> {
         let net = self.net();
         let flows = net.flows.iter().zip(0..);
         flows
@@ -158,12 +183,12 @@ impl FakeStreams {
     }
 
     /// Bytes that have come and were not read.
-    pub(crate) fn bytes_unread(&self) -> usize {
+    pub fn bytes_unread(&self) -> usize {
         self.net().flows.iter().filter(|flow| flow.open).map(|flow| flow.inbound.len()).sum()
     }
 
     /// Asserts that the table holds the frames of the queues and no other.
-    pub(crate) fn check_frames(&self) {
+    pub fn check_frames(&self) {
         let net = self.net();
         let queued = net.flows.iter().flat_map(|flow| &flow.queue);
         let ids: BTreeSet<String> = queued.map(|entry| format!("{:?}", entry.frame)).collect();
@@ -171,22 +196,30 @@ impl FakeStreams {
     }
 
     /// Some time has passed, perhaps as much as the worker would have slept for.
-    pub(crate) fn wake_by_time(&self) {
+    pub fn wake_by_time(&self) {
         self.net().slept = false;
     }
 
     /// Whether the worker sleeps: it did in its last poll, and nothing has happened since.
-    pub(crate) fn sleeps(&self) -> bool {
+    pub fn sleeps(&self) -> bool {
         let net = self.net();
-        net.slept && net.events.is_empty() && !net.waker.0.load(Ordering::Relaxed)
+        net.slept && net.events.is_empty() && !net.waker.0.load(Ordering::Acquire)
     }
 
     fn net(&self) -> RefMut<'_, Net> {
         self.net.borrow_mut()
     }
 
-    fn change<T>(&self, id: FlowId, change: impl FnOnce(&mut FakeFlow) -> T) -> Option<T> {
+    fn change<T>(&self, id: FlowId, change: impl FnOnce(&mut MemoryFlow) -> T) -> Option<T> {
         self.net().flow(id).map(change)
+    }
+
+    fn with_output<T: Default>(&self, id: FlowId, take: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let mut net = self.net();
+        if let Some(flow) = net.flow(id) {
+            return take(&mut flow.output);
+        }
+        net.closed.get_mut(&id).map(take).unwrap_or_default()
     }
 
     fn tell(&self, event: Event) {
@@ -195,7 +228,7 @@ impl FakeStreams {
 }
 
 impl Net {
-    fn flow(&mut self, id: FlowId) -> Option<&mut FakeFlow> {
+    fn flow(&mut self, id: FlowId) -> Option<&mut MemoryFlow> {
         let flow = self.flows.get_mut(id.index as usize)?;
         (flow.open && flow.generation == id.generation).then_some(flow)
     }
@@ -213,7 +246,7 @@ impl Net {
 }
 
 /// The worker's side.
-impl Streams for FakeStreams {
+impl Streams for MemoryStreams {
     fn waker(&self) -> Arc<dyn Wake> {
         Arc::clone(&self.net().waker) as _
     }
@@ -225,7 +258,7 @@ impl Streams for FakeStreams {
         events: &mut Vec<Event>,
     ) -> io::Result<()> {
         let mut net = self.net();
-        let called = net.waker.0.swap(false, Ordering::Relaxed);
+        let called = net.waker.0.swap(false, Ordering::Acquire);
         net.slept = !called && net.events.is_empty() && timeout != Some(Duration::ZERO);
         events.append(&mut net.events);
         Ok(())
@@ -241,6 +274,7 @@ impl Streams for FakeStreams {
             Some(state) => state,
             None => ReadState::Drained,
         };
+        net.counters.bytes_in += bytes.len() as u64;
         drop(net);
         if !bytes.is_empty() {
             sink(&mut bytes);
@@ -284,7 +318,7 @@ impl Streams for FakeStreams {
     fn flush(&mut self, id: FlowId) -> Flushed {
         let mut net = self.net();
         let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
-        let Net { flows, frames, .. } = &mut *net;
+        let Net { flows, frames, counters, .. } = &mut *net;
         let Some(flow) = flows.get_mut(id.index as usize) else { return flushed };
         if !flow.open || flow.generation != id.generation {
             return flushed;
@@ -293,6 +327,7 @@ impl Streams for FakeStreams {
             flushed.state = FlushState::Lost(kind);
             return flushed;
         }
+        counters.writes += u64::from(!flow.queue.is_empty());
         while let Some(entry) = flow.queue.front_mut() {
             let unsent = &frames.get(entry.frame)[entry.sent..];
             let taken = unsent.len().min(flow.window);
@@ -301,6 +336,7 @@ impl Streams for FakeStreams {
             flow.window -= taken;
             flow.backlog.bytes -= taken;
             flushed.bytes += taken;
+            counters.bytes_out += taken as u64;
             if taken < unsent.len() {
                 flow.blocked = true;
                 flushed.state = FlushState::Blocked;
@@ -330,7 +366,8 @@ impl Streams for FakeStreams {
         let Some(flow) = net.flow(id) else { return left };
         flow.open = false;
         flow.generation += 1;
-        let queue = std::mem::take(&mut flow.queue);
+        let (queue, output) = (std::mem::take(&mut flow.queue), std::mem::take(&mut flow.output));
+        net.closed.insert(id, output);
         queue.iter().for_each(|entry| net.frames.release(entry.frame));
         net.free.push(id.index);
         left
@@ -341,6 +378,6 @@ impl Streams for FakeStreams {
     }
 
     fn counters(&self) -> StreamCounters {
-        StreamCounters::default()
+        self.net().counters
     }
 }
