@@ -1,7 +1,8 @@
 //! What a running appliance counts, as the text that Prometheus scrapes.
 //!
-//! The format is OpenMetrics 1.0, which Prometheus reads since 2.5: the names of counters end in
-//! `_total`, the text in `# EOF`.
+//! `METRICS.md` documents every name; a test compares it with what is written here.
+
+mod format;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,11 +16,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+pub(crate) use self::format::Format;
+
 use crate::handle::ACTIVE_CLIENTS;
 use crate::{Handle, State};
-
-/// The media type of what [`Snapshot::render`] makes.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The values of one scrape.
 #[derive(Debug)]
@@ -58,16 +58,19 @@ impl Snapshot {
         }
     }
 
-    /// The snapshot as OpenMetrics text.
+    /// The snapshot in `format`.
     ///
     /// # Errors
     /// None in practice: writing to a string does not fail.
-    pub(crate) fn render(self) -> Result<String, fmt::Error> {
+    pub(crate) fn render(self, format: Format) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("hioload");
         registry.register_collector(Box::new(self));
         let mut body = String::new();
         text::encode(&mut body, &registry)?;
-        Ok(body)
+        Ok(match format {
+            Format::OpenMetrics => body,
+            Format::Text => format::to_text(&body),
+        })
     }
 }
 
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn every_value_has_its_meaning_and_kind_and_the_text_its_end() {
-        let text = snapshot().render().unwrap();
+        let text = snapshot().render(Format::OpenMetrics).unwrap();
         assert_eq!(
             text,
             "# HELP hioload_build_info What runs here\n\
@@ -187,7 +190,7 @@ mod tests {
     fn the_name_of_a_probe_cannot_start_a_line_of_its_own() {
         let mut snapshot = snapshot();
         snapshot.probes.insert("rooms\" 5\nfake".to_owned(), u64::MAX);
-        let text = snapshot.render().unwrap();
+        let text = snapshot.render(Format::Text).unwrap();
         let line = "hioload_probe{name=\"rooms\\\" 5\\nfake\"} 9223372036854775807\n";
         assert!(text.contains(line), "{text}");
     }

@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::protect::{self, Protection};
-use crate::metrics::{self, Snapshot};
+use crate::metrics::{Format, Snapshot};
 use crate::{Handle, State as Running};
 
 const JSON: &str = "application/json";
@@ -67,13 +67,15 @@ async fn stats(State(handle): State<Handle>) -> Result<Response, Refusal> {
     Ok(([(header::CONTENT_TYPE, JSON)], json + "\n").into_response())
 }
 
-async fn scrape(State(handle): State<Handle>) -> Result<Response, Refusal> {
-    let text = off_loop(move || Snapshot::take(&handle).render()).await?;
+async fn scrape(State(handle): State<Handle>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let format = Format::negotiate(headers.get_all(header::ACCEPT).into_iter());
+    let text = off_loop(move || Snapshot::take(&handle).render(format)).await?;
     let text = text.map_err(|_| {
         let reason = "the metrics could not be written";
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
     })?;
-    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+    let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")];
+    Ok((headers, text).into_response())
 }
 
 /// Sends the body to every client.

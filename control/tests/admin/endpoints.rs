@@ -31,25 +31,6 @@ fn stats_are_json_with_the_probes_of_the_embedder_and_the_clients_there_are() {
 }
 
 #[test]
-fn metrics_are_text_that_prometheus_takes() {
-    let appliance = build("127.0.0.1:0", "").probe("rooms", || 7).start().expect("it starts");
-    let scene = Scene { appliance };
-    let _client = scene.client();
-    let answer = get(scene.admin(), "/metrics");
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)));
-    for line in [
-        "# TYPE hioload_sessions_opened counter",
-        "hioload_active_clients 1",
-        "hioload_serving 1",
-        "hioload_probe{name=\"rooms\"} 7",
-    ] {
-        assert!(answer.body.lines().any(|there| there == line), "{line} in {}", answer.body);
-    }
-    assert!(answer.body.ends_with("\n# EOF\n"), "{}", answer.body);
-}
-
-#[test]
 fn a_probe_that_panics_costs_one_answer_and_not_the_server() {
     let appliance = build("127.0.0.1:0", "").probe("broken", || panic!("a broken probe"));
     let scene = Scene { appliance: appliance.start().expect("it starts") };

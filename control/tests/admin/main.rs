@@ -3,6 +3,7 @@
 mod bounds;
 mod client;
 mod endpoints;
+mod metrics;
 mod protection;
 mod scene;
 #[cfg(unix)]
