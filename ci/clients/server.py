@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import tempfile
@@ -50,6 +51,15 @@ class Server:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"the server does not accept:\n{self.log()}") from None
                 time.sleep(0.05)
+
+    def admin(self):
+        """The URL of the admin interface, from the first line of the log."""
+        deadline = time.monotonic() + 10
+        while not (found := re.search(r" admin=(\S+)", self.log())):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the log does not name it:\n{self.log()}")
+            time.sleep(0.05)
+        return "http://" + found[1]
 
     def log(self):
         return self._log.read_text(errors="replace")
