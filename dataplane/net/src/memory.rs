@@ -47,6 +47,7 @@ struct MemoryFlow {
     end: Option<ReadState>,
     queue: VecDeque<Entry>,
     backlog: Backlog,
+    messages_sent: u64,
     blocked: bool,
     finish: bool,
     /// Bytes that the peer still takes.
@@ -315,6 +316,10 @@ impl Streams for MemoryStreams {
         self.change(id, |flow| flow.backlog).unwrap_or_default()
     }
 
+    fn messages_sent(&self, id: FlowId) -> u64 {
+        self.change(id, |flow| flow.messages_sent).unwrap_or_default()
+    }
+
     fn flush(&mut self, id: FlowId) -> Flushed {
         let mut net = self.net();
         let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
@@ -346,6 +351,7 @@ impl Streams for MemoryStreams {
                 flow.backlog.controls -= 1;
             } else {
                 flow.backlog.messages -= 1;
+                flow.messages_sent += 1;
                 flushed.messages += 1;
             }
             frames.release(entry.frame);

@@ -17,14 +17,25 @@ pub(crate) struct Queue {
     lead: u32,
     messages: u32,
     controls: u32,
-    /// Bytes of the head that have been sent.
-    sent: usize,
+    /// Bytes of the head that have been sent; a frame is at most 4 GiB.
+    sent: u32,
     bytes: usize,
+    /// Messages sent in full since the queue was made.
+    messages_sent: u64,
 }
 
 impl Queue {
     pub(crate) const fn new() -> Self {
-        Self { head: NONE, tail: NONE, lead: NONE, messages: 0, controls: 0, sent: 0, bytes: 0 }
+        Self {
+            head: NONE,
+            tail: NONE,
+            lead: NONE,
+            messages: 0,
+            controls: 0,
+            sent: 0,
+            bytes: 0,
+            messages_sent: 0,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -33,6 +44,10 @@ impl Queue {
 
     pub(crate) fn backlog(&self) -> Backlog {
         Backlog { messages: self.messages, controls: self.controls, bytes: self.bytes }
+    }
+
+    pub(crate) fn messages_sent(&self) -> u64 {
+        self.messages_sent
     }
 }
 
@@ -105,7 +120,7 @@ impl Outbound {
     /// The bytes that wait, in order, frame by frame; those already sent are left out.
     pub(crate) fn pending<'a>(&'a self, queue: &Queue) -> impl Iterator<Item = &'a [u8]> {
         let mut next = queue.head;
-        let mut sent = queue.sent;
+        let mut sent = queue.sent as usize;
         std::iter::from_fn(move || {
             let entry = self.entries.get(next as usize)?;
             next = entry.link.next();
@@ -121,15 +136,17 @@ impl Outbound {
         queue.bytes -= rest;
         while queue.head != NONE {
             let Entry { frame, .. } = self.entries[queue.head as usize];
-            let unsent = self.frames.get(frame).len() - queue.sent;
+            let unsent = self.frames.get(frame).len() - queue.sent as usize;
             if unsent > rest {
-                queue.sent += rest;
+                queue.sent += u32::try_from(rest).expect("less than a frame");
                 break;
             }
             rest -= unsent;
             self.pop(queue);
         }
-        messages_before - queue.messages
+        let completed = messages_before - queue.messages;
+        queue.messages_sent += u64::from(completed);
+        completed
     }
 
     /// Empties the queue and returns what was in it.

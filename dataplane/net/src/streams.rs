@@ -169,6 +169,10 @@ pub trait Streams {
     /// What waits in the flow's queue.
     fn backlog(&self, flow: FlowId) -> Backlog;
 
+    /// Messages of the flow whose last byte the transport has taken since it was opened; what was
+    /// dropped is not among them.
+    fn messages_sent(&self, flow: FlowId) -> u64;
+
     /// Hands queued bytes to the transport, as many at a time as it takes, up to a fixed budget.
     fn flush(&mut self, flow: FlowId) -> Flushed;
 

@@ -183,6 +183,10 @@ impl Streams for KernelStreams {
         self.flows.get(flow).map_or_else(Backlog::default, |connection| connection.queue.backlog())
     }
 
+    fn messages_sent(&self, flow: FlowId) -> u64 {
+        self.flows.get(flow).map_or(0, |connection| connection.queue.messages_sent())
+    }
+
     fn flush(&mut self, flow: FlowId) -> Flushed {
         match self.flows.get_mut(flow) {
             Some(connection) => connection.flush(&mut self.outbound, &mut self.counters),

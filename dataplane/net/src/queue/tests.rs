@@ -212,6 +212,7 @@ proptest! {
         let mut outbound = Outbound::new();
         let mut queues: [Queue; QUEUES] = std::array::from_fn(|_| Queue::new());
         let mut oracles: [Oracle; QUEUES] = Default::default();
+        let mut sent = [0; QUEUES];
         let mut letters = (b'a'..=b'z').cycle();
         for op in ops {
             match op {
@@ -237,12 +238,15 @@ proptest! {
                 Op::Advance { queue, bytes } => {
                     let completed = outbound.advance(&mut queues[queue], bytes);
                     prop_assert_eq!(completed, oracles[queue].advance(bytes));
+                    sent[queue] += u64::from(completed);
                 }
                 Op::Clear { queue } => {
                     prop_assert_eq!(outbound.clear(&mut queues[queue]), oracles[queue].backlog());
                     oracles[queue].entries.clear();
+                    sent[queue] = 0;
                 }
             }
+            prop_assert_eq!(queues.each_ref().map(Queue::messages_sent), sent);
             for (queue, oracle) in queues.iter().zip(&oracles) {
                 prop_assert_eq!(pending(&outbound, queue), oracle.text());
                 prop_assert_eq!(queue.backlog(), oracle.backlog());

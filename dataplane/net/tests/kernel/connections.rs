@@ -62,6 +62,7 @@ fn one_flush_is_bounded_and_says_that_there_is_more() {
     let first = worker.streams.flush(flow);
     assert_eq!((first.messages, first.state), (256, FlushState::More));
     assert_eq!(worker.streams.backlog(flow).messages, 744);
+    assert_eq!(worker.streams.messages_sent(flow), 256);
     assert_eq!(worker.streams.counters().writes, 4);
     drop(client);
 }
