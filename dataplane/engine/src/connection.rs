@@ -17,7 +17,6 @@ use crate::drain::Intake;
 use crate::handler::{Handler, UpgradeRequest};
 use crate::open_session::OpenSession;
 use crate::outbox::Effect;
-use crate::registry::SessionEntry;
 use crate::session::{Session, SessionId};
 use crate::settings::Settings;
 
@@ -80,6 +79,19 @@ impl Connection {
     /// Whether a session is open, perhaps closing.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Open(_))
+    }
+
+    /// The session, if it is the one that `id` names.
+    pub(crate) fn session(&self, id: SessionId) -> Option<&OpenSession> {
+        match &self.stage {
+            Stage::Open(open) if open.id() == id => Some(open),
+            _ => None,
+        }
+    }
+
+    /// Whether this is the session that `id` names, and not closing from our side.
+    pub(crate) fn may_send_to(&self, id: SessionId) -> bool {
+        self.session(id).is_some_and(|open| open.close.may_send())
     }
 
     /// Whether this was a session at any time.
@@ -240,15 +252,7 @@ impl Connection {
         };
         cx.next_session += 1;
         cx.counters.sessions_opened.add(1);
-        cx.registry.insert(
-            session.id,
-            SessionEntry {
-                worker: usize::from(cx.worker),
-                flow: self.flow,
-                peer: self.peer,
-                opened: cx.now,
-            },
-        );
+        cx.registry.insert(session.id, self.flow);
         let mut open = OpenSession::new(session, cx.now);
         open.call(cx, H::on_open);
         self.stage = Stage::Open(open);

@@ -1,5 +1,7 @@
 //! The control plane's side of the workers: commands in, counters out.
 
+mod sessions;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,9 @@ use hioload_buffer::{Frame, Pool, PoolOptions};
 use hioload_config::Config;
 use hioload_net::Wake;
 use hioload_protocol::ws::{Message, encode};
+
+pub(crate) use self::sessions::{DIRECTED_MAX, Directed};
+pub use self::sessions::{DirectedError, SessionInfo, SessionPage};
 
 use crate::counters::{Counters, Totals};
 use crate::mesh::mesh;
@@ -49,6 +54,7 @@ pub struct Controls {
 
 struct WorkerHandle {
     commands: Sender<Command>,
+    directed: Sender<Directed>,
     counters: Arc<CachePadded<Counters>>,
     waker: Arc<dyn Wake>,
 }
@@ -71,9 +77,11 @@ pub fn assemble(config: &Config, wakers: &[Arc<dyn Wake>]) -> Assembly {
     let mut parts = Vec::new();
     for (index, mesh) in mesh(config.broadcast.mesh_slots, wakers).into_iter().enumerate() {
         let (commands, received) = unbounded();
+        let (directed, requests) = bounded(DIRECTED_MAX);
         let counters = Arc::new(CachePadded::new(Counters::default()));
         workers.push(WorkerHandle {
             commands,
+            directed,
             counters: Arc::clone(&counters),
             waker: Arc::clone(&wakers[index]),
         });
@@ -81,6 +89,7 @@ pub fn assemble(config: &Config, wakers: &[Arc<dyn Wake>]) -> Assembly {
             index,
             mesh,
             commands: received,
+            directed: requests,
             publications: published.take(),
             counters,
             registry: Arc::clone(&registry),
@@ -96,10 +105,7 @@ impl Controls {
     /// # Errors
     /// When the workers do not keep up, or have stopped.
     pub fn publish<'a>(&self, message: impl Into<Message<'a>>) -> Result<(), PublishError> {
-        let frame = {
-            let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-            encode::forward(message.into(), &mut pool)
-        };
+        let frame = self.encode(message.into());
         self.publications.send_timeout(frame, PUBLISH_TIMEOUT).map_err(|error| match error {
             SendTimeoutError::Timeout(_) => PublishError::Busy,
             SendTimeoutError::Disconnected(_) => PublishError::Stopping,
@@ -141,6 +147,11 @@ impl Controls {
     /// Which sessions there are.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    fn encode(&self, message: Message<'_>) -> Frame {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        encode::forward(message, &mut pool)
     }
 }
 

@@ -79,6 +79,8 @@ counters! {
     sessions_opened: Counter,
     /// WebSocket sessions closed
     sessions_closed: Counter,
+    /// WebSocket sessions that the control plane has begun to close, one by one
+    sessions_kicked: Counter,
     /// Messages received from clients
     messages_received: Counter,
     /// Payload bytes of messages received from clients
@@ -87,6 +89,10 @@ counters! {
     messages_ignored: Counter,
     /// Messages published here, by clients or by the control plane
     messages_published: Counter,
+    /// Messages of the control plane to single sessions
+    directed_sent: Counter,
+    /// Messages and closes of the control plane whose session was closing or had ended
+    directed_missed: Counter,
     /// Messages taken from other workers
     mesh_received: Counter,
     /// Times that a ring of the mesh was full and this worker stopped reading for it

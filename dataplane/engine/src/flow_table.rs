@@ -25,11 +25,18 @@ impl<T> FlowTable<T> {
 
     /// Whether the flow has not ended.
     pub(crate) fn contains(&self, flow: FlowId) -> bool {
-        let slot = self.slots.get(flow.index as usize);
-        slot.is_some_and(|slot| slot.as_ref().is_some_and(|(it, _)| *it == flow.generation))
+        self.get(flow).is_some()
     }
 
     /// `None` when the flow has ended, even if its place is taken by a later one.
+    pub(crate) fn get(&self, flow: FlowId) -> Option<&T> {
+        match self.slots.get(flow.index as usize)? {
+            Some((generation, value)) if *generation == flow.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// See [`get`](Self::get).
     pub(crate) fn get_mut(&mut self, flow: FlowId) -> Option<&mut T> {
         match self.slots.get_mut(flow.index as usize)? {
             Some((generation, value)) if *generation == flow.generation => Some(value),

@@ -31,15 +31,17 @@ mod site;
 mod topic;
 mod worker;
 
-pub use controls::{Assembly, Controls, PublishError, assemble};
+pub use controls::{
+    Assembly, Controls, DirectedError, PublishError, SessionInfo, SessionPage, assemble,
+};
 pub use counters::{Counters, Metric, MetricKind, Totals};
 pub use drain::Drained;
 pub use handler::{Accept, Handler, HandlerError, UpgradeRequest};
 pub use layer::{Identity, Layer, Probe, Stack};
 pub use layers::{Logging, Metrics, MetricsHandle, Recovery};
 pub use outbox::Outbox;
-pub use registry::{Registry, SessionEntry};
-pub use session::{Session, SessionId};
+pub use registry::Registry;
+pub use session::{ParseSessionIdError, Session, SessionId};
 pub use site::{Route, Site};
 pub use worker::{Clock, SystemClock, Worker, WorkerParts};
 

@@ -1,6 +1,7 @@
 //! A WebSocket session from its opening to its close handshake.
 
 use std::mem;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use hioload_protocol::ws::{
@@ -12,13 +13,15 @@ use crate::context::Context;
 use crate::drain::Intake;
 use crate::handler::{Handler, HandlerError};
 use crate::outbox::{Effect, Outbox};
-use crate::session::Session;
+use crate::session::{Session, SessionId};
 use crate::settings::Settings;
 
 pub(crate) struct OpenSession {
     session: Session,
     decoder: Decoder,
     pub(crate) close: CloseHandshake,
+    pub(crate) opened: Instant,
+    pub(crate) messages_received: u64,
     last_heard: Instant,
     /// A ping was sent since `last_heard`.
     pinged: bool,
@@ -32,10 +35,20 @@ impl OpenSession {
             session,
             decoder: Decoder::new(),
             close: CloseHandshake::new(),
+            opened: now,
+            messages_received: 0,
             last_heard: now,
             pinged: false,
             close_timed: false,
         }
+    }
+
+    pub(crate) fn id(&self) -> SessionId {
+        self.session.id
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.session.peer
     }
 
     /// When the peer is to be asked whether it is there.
@@ -46,14 +59,16 @@ impl OpenSession {
     pub(crate) fn receive<H: Handler>(&mut self, bytes: &mut [u8], cx: &mut Context<H>) {
         self.last_heard = cx.now;
         self.pinged = false;
-        let Self { session, decoder, close, .. } = self;
+        let Self { session, decoder, close, messages_received, .. } = self;
         let mut rest = bytes;
         while !rest.is_empty() {
             let Decoded { consumed, outcome } =
                 decoder.decode(rest, &cx.settings.decode_limits, &mut cx.pool);
             match outcome {
                 Ok(None) => {}
-                Ok(Some(Event::Message(message))) => take_message(session, close, message, cx),
+                Ok(Some(Event::Message(message))) => {
+                    *messages_received += u64::from(take_message(session, close, message, cx));
+                }
                 Ok(Some(Event::Ping(payload))) if close.may_send() => {
                     cx.effects.push(Effect::Control(encode::pong(payload, &mut cx.pool)));
                 }
@@ -105,21 +120,23 @@ impl OpenSession {
     }
 }
 
+/// Hands a message to the handler; `false` when it comes too late for that.
 fn take_message<H: Handler>(
     session: &Session,
     close: &mut CloseHandshake,
     message: Message<'_>,
     cx: &mut Context<H>,
-) {
+) -> bool {
     if cx.intake == Intake::Ended || !close.may_send() {
         cx.counters.messages_ignored.add(1);
-        return;
+        return false;
     }
     cx.counters.messages_received.add(1);
     cx.counters.message_bytes_received.add(message.len() as u64);
     call_handler(session, close, cx, |handler, session, out| {
         handler.on_message(session, message, out)
     });
+    true
 }
 
 /// RFC 6455 section 5.5.1: a Close is answered with one of the same code.

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 /// Names a session for as long as the appliance runs: it is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +33,24 @@ impl fmt::Display for SessionId {
         write!(f, "{}", self.0)
     }
 }
+
+impl FromStr for SessionId {
+    type Err = ParseSessionIdError;
+
+    /// Reads an id as it is printed: a decimal number without a sign or leading zeros. Whether
+    /// there is such a session is another question.
+    fn from_str(text: &str) -> Result<Self, ParseSessionIdError> {
+        let canonical = text.bytes().all(|byte| byte.is_ascii_digit())
+            && (text == "0" || !text.starts_with('0'));
+        let number = text.parse().ok().filter(|_| canonical);
+        number.map(Self).ok_or(ParseSessionIdError)
+    }
+}
+
+/// A text that is no session id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a session id is a decimal number below 2^64")]
+pub struct ParseSessionIdError;
 
 /// An upgraded client.
 pub struct Session {
@@ -66,5 +85,27 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("id", &self.id).field("peer", &self.peer).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_is_printed() {
+        for id in [SessionId::new(0, 1), SessionId::new(7, 41), SessionId::new(u16::MAX, u64::MAX)]
+        {
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+    }
+
+    #[test]
+    fn what_is_not_printed_as_an_id_is_none() {
+        for text in
+            ["", "+1", "-1", "01", " 1", "1 ", "0x1", "1e3", "18446744073709551616", "\u{661}"]
+        {
+            assert_eq!(text.parse::<SessionId>(), Err(ParseSessionIdError), "{text:?}");
+        }
     }
 }

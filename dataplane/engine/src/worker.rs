@@ -2,6 +2,7 @@
 
 mod commands;
 mod connections;
+mod directed;
 mod draining;
 
 use std::io;
@@ -17,7 +18,7 @@ use hioload_net::{Event, FlowId, FlushState, Streams, TimerWheel};
 
 use crate::connection::Connection;
 use crate::context::Context;
-use crate::controls::Commands;
+use crate::controls::{Commands, Directed};
 use crate::counters::Counters;
 use crate::drain::{Drain, Drained, EndCause, Intake};
 use crate::flow_set::FlowSet;
@@ -58,6 +59,7 @@ pub struct WorkerParts {
     pub(crate) index: usize,
     pub(crate) mesh: MeshPort,
     pub(crate) commands: Commands,
+    pub(crate) directed: Receiver<Directed>,
     pub(crate) publications: Option<Receiver<Frame>>,
     pub(crate) counters: Arc<CachePadded<Counters>>,
     pub(crate) registry: Arc<Registry>,
@@ -76,6 +78,7 @@ pub struct Worker<S, H, C = SystemClock> {
     clock: C,
     mesh: MeshPort,
     commands: Commands,
+    directed: Receiver<Directed>,
     publications: Option<Receiver<Frame>>,
 
     connections: FlowTable<Connection>,
@@ -112,6 +115,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             clock,
             mesh: parts.mesh,
             commands: parts.commands,
+            directed: parts.directed,
             publications: parts.publications,
             connections: FlowTable::new(),
             hub: Hub::new(settings.backlog),
@@ -201,6 +205,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             || (may_take_in && (!self.readable.is_empty() || published))
             || self.mesh.has_incoming()
             || !self.commands.is_empty()
+            || !self.directed.is_empty()
             || self.drain.as_ref().is_some_and(Drain::is_busy);
         if busy {
             return Some(Duration::ZERO);

@@ -67,7 +67,10 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let config = Config::default();
+        // No deadline passes meanwhile: the first ones make the list of those that have grow.
+        let mut config = Config::default();
+        config.limits.handshake_timeout = Duration::from_secs(3600);
+        config.websocket.ping_interval = None;
         let addresses = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         let options = ListenOptions { addresses, ..ListenOptions::default() };
         let listening = listen(&options, WORKERS).expect("bound");

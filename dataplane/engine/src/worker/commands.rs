@@ -21,6 +21,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 self.quiet = false;
             }
         }
+        self.obey_directed();
         for _ in 0..PUBLICATIONS_PER_TURN {
             if self.is_congested() {
                 return;

@@ -20,15 +20,18 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         // before, and nothing would wake the worker for it again.
         if drain.phase == Phase::Settle {
             let published = self.publications.as_ref().is_some_and(|queue| !queue.is_empty());
-            let quiet = self.quiet && self.readable.is_empty() && !published;
+            let asked = published || !self.directed.is_empty();
+            let quiet = self.quiet && self.readable.is_empty() && !asked;
             if drain.is_settled(now, quiet) {
                 drain.phase = Phase::Last;
+                self.obey_all_directed();
                 self.cx.intake = Intake::Ended;
                 self.publications = None;
                 self.mesh.finish();
                 self.mesh.flush();
             }
         }
+        let drain = self.drain.as_mut()?;
         if drain.phase == Phase::Last {
             let sent = !self.mesh.is_congested() && self.hub.is_empty();
             if sent && self.mesh.all_finished() {

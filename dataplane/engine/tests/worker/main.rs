@@ -1,6 +1,7 @@
 //! Workers over streams without a network: what may come at any moment, in any order.
 
 mod connections;
+mod directed;
 mod drain;
 mod random;
 mod scene;

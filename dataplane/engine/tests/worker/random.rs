@@ -1,8 +1,9 @@
 //! Random events over two workers, and what holds whatever happens.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use hioload_engine::Totals;
+use hioload_engine::{CloseCode, SessionId, Totals};
 use hioload_net::FlowId;
 use proptest::prelude::*;
 
@@ -11,14 +12,39 @@ use crate::scene::{CLOSE, PING, PONG, Scene, UPGRADE, text};
 /// What can happen. A client is chosen among those there have been, whatever became of it.
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    Connect { worker: usize },
-    Say { client: usize, what: What },
-    End { client: usize },
-    Reset { client: usize },
-    SetWindow { client: usize, bytes: usize },
-    Turn { worker: usize },
-    Pass { seconds: u64 },
+    Connect {
+        worker: usize,
+    },
+    Say {
+        client: usize,
+        what: What,
+    },
+    End {
+        client: usize,
+    },
+    Reset {
+        client: usize,
+    },
+    SetWindow {
+        client: usize,
+        bytes: usize,
+    },
+    Turn {
+        worker: usize,
+    },
+    Pass {
+        seconds: u64,
+    },
     Publish,
+    /// To the session that a worker has opened as this one.
+    SendTo {
+        worker: usize,
+        number: u64,
+    },
+    Kick {
+        worker: usize,
+        number: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +78,8 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (0..WORKERS).prop_map(|worker| Op::Turn { worker }),
         1 => (1..20u64).prop_map(|seconds| Op::Pass { seconds }),
         2 => Just(Op::Publish),
+        4 => (0..WORKERS, 1..8u64).prop_map(|(worker, number)| Op::SendTo { worker, number }),
+        1 => (0..WORKERS, 1..8u64).prop_map(|(worker, number)| Op::Kick { worker, number }),
     ]
 }
 
@@ -98,7 +126,14 @@ impl What {
 /// A client: its worker, its connection, and how many messages it has said.
 type Client = (usize, FlowId, usize);
 
-fn perform(op: Op, scene: &mut Scene, clients: &mut Vec<Client>) {
+/// What was sent to single sessions: how many messages to each, and how many kicks.
+#[derive(Default)]
+struct Directed {
+    messages: HashMap<SessionId, u64>,
+    kicks: u64,
+}
+
+fn perform(op: Op, scene: &mut Scene, clients: &mut Vec<Client>, directed: &mut Directed) {
     let client = match op {
         Op::Connect { worker } => {
             let flow = scene.streams[worker].connect();
@@ -109,6 +144,21 @@ fn perform(op: Op, scene: &mut Scene, clients: &mut Vec<Client>) {
         Op::Publish => {
             // It is refused once the drain has begun.
             let _ = scene.controls.publish("news");
+            return;
+        }
+        Op::SendTo { worker, number } => {
+            let id = session(worker, number);
+            let next = directed.messages.get(&id).copied().unwrap_or_default();
+            // It may not be open, no more or not yet.
+            if scene.controls.send(id, &*format!("to {id}:{next}"), Duration::ZERO).is_ok() {
+                directed.messages.insert(id, next + 1);
+            }
+            return;
+        }
+        Op::Kick { worker, number } => {
+            let id = session(worker, number);
+            let kicked = scene.controls.close(id, CloseCode::NORMAL, "", Duration::ZERO);
+            directed.kicks += u64::from(kicked.is_ok());
             return;
         }
         Op::Say { client, .. }
@@ -129,6 +179,11 @@ fn perform(op: Op, scene: &mut Scene, clients: &mut Vec<Client>) {
     }
 }
 
+/// The id of the session that `worker` has opened as its `number`th.
+fn session(worker: usize, number: u64) -> SessionId {
+    (((worker as u64) << 48) + number).to_string().parse().expect("an id")
+}
+
 /// Whether each message that was to be delivered is accounted for.
 fn reconciles(totals: &Totals, waiting: u64) -> bool {
     let dropped = totals.deliveries_dropped_backlog + totals.deliveries_dropped_closed;
@@ -138,7 +193,7 @@ fn reconciles(totals: &Totals, waiting: u64) -> bool {
 /// Whether the messages of each publisher stand in their order, none twice; and, when `whole`,
 /// none missing between the first and the last.
 fn in_order(heard: &[String], whole: bool) -> bool {
-    let mut last = std::collections::HashMap::new();
+    let mut last = HashMap::new();
     heard.iter().filter_map(|text| text.split_once(':')).all(|(publisher, number)| {
         let number: usize = number.parse().expect("a number");
         let before = last.insert(publisher, number);
@@ -161,11 +216,12 @@ proptest! {
             config.broadcast.mesh_slots = slots;
         });
         let mut clients = Vec::new();
+        let mut directed = Directed::default();
         for (number, op) in ops.into_iter().enumerate() {
             if drain_at == Some(number) {
                 scene.drain(DRAIN);
             }
-            perform(op, &mut scene, &mut clients);
+            perform(op, &mut scene, &mut clients, &mut directed);
             let totals = scene.totals();
             let waiting = scene.messages_waiting();
             prop_assert!(reconciles(&totals, waiting), "{:?}", totals);
@@ -179,6 +235,11 @@ proptest! {
         let totals = scene.totals();
         prop_assert_eq!(totals.connections, scene.open_flows());
         prop_assert_eq!(totals.active_clients(), scene.controls.registry().len() as u64);
+        let sent = directed.messages.values().sum::<u64>() + directed.kicks;
+        let obeyed = totals.directed_sent + totals.sessions_kicked + totals.directed_missed;
+        // A worker that has ended may have left some.
+        let all_run = scene.ended.iter().all(Option::is_none);
+        prop_assert!(if all_run { obeyed == sent } else { obeyed <= sent }, "{:?}", totals);
         let whole = totals.deliveries_dropped_backlog == 0;
         for &(worker, flow, _) in &clients {
             prop_assert!(in_order(&scene.heard(worker, flow), whole));

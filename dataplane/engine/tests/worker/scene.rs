@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hioload_config::Config;
 use hioload_engine::{
     Assembly, Clock, CloseCode, ClosedWith, Controls, Drained, Handler, HandlerError, Layer,
-    Message, Outbox, Page, Recovery, Route, Session, Site, Totals, Worker, assemble,
+    Message, Outbox, Page, Recovery, Route, Session, SessionId, SessionPage, Site, Totals, Worker,
+    assemble,
 };
 use hioload_net::{FlowId, MemoryStreams, Streams};
 
@@ -55,7 +57,7 @@ impl Clock for HandClock {
 
 pub(crate) struct Scene {
     pub(crate) streams: Vec<MemoryStreams>,
-    pub(crate) controls: Controls,
+    pub(crate) controls: Arc<Controls>,
     /// How each worker ended, once it has.
     pub(crate) ended: Vec<Option<Drained>>,
     workers: Vec<Option<Worker<MemoryStreams, Handled, HandClock>>>,
@@ -82,7 +84,7 @@ impl Scene {
             })
             .collect();
         let ended = workers.iter().map(|_| None).collect();
-        Self { streams, controls, ended, workers, clock }
+        Self { streams, controls: Arc::new(controls), ended, workers, clock }
     }
 
     pub(crate) fn turn(&mut self, number: usize) {
@@ -131,6 +133,22 @@ impl Scene {
     pub(crate) fn pass(&self, time: Duration) {
         self.clock.0.set(self.clock.0.get() + time);
         self.streams.iter().for_each(MemoryStreams::wake_by_time);
+    }
+
+    /// A page of sessions. Another thread asks, and the workers get turns meanwhile.
+    pub(crate) fn sessions(&mut self, after: Option<SessionId>, count: usize) -> SessionPage {
+        let controls = Arc::clone(&self.controls);
+        let asking = thread::spawn(move || controls.sessions(after, count));
+        while !asking.is_finished() {
+            self.settle();
+            thread::yield_now();
+        }
+        asking.join().expect("no panic").expect("the workers answer")
+    }
+
+    /// The ids of all sessions, in their order.
+    pub(crate) fn ids(&mut self) -> Vec<SessionId> {
+        self.sessions(None, 1000).sessions.iter().map(|session| session.id).collect()
     }
 
     pub(crate) fn totals(&self) -> Totals {
