@@ -5,18 +5,22 @@
 //!
 //! [`listen`] binds the addresses and gives an [`Inlet`] to each worker, which makes its
 //! [`KernelStreams`] of it: `Streams` over kernel sockets. [`TimerWheel`] keeps the deadlines of
-//! flows, whatever they run over. [`MemoryStreams`] are `Streams` for tests, without a network.
+//! flows, whatever they run over. Two `Streams` have no network below them: [`MemoryStreams`] for
+//! tests and [`CountingStreams`] for benchmarks.
 //!
 //! Nothing here copies a byte on its way out or allocates per delivery, no call does unbounded
 //! work, and no worker waits for another.
 #![forbid(unsafe_code)]
 
+mod counting;
 mod kernel;
 mod memory;
 mod queue;
+mod slots;
 mod streams;
 mod timer;
 
+pub use counting::{CountingPeers, CountingStreams};
 pub use kernel::{
     AcceptMode, Inlet, KernelOptions, KernelStreams, ListenError, ListenOptions, Listening,
     SocketOptions, listen,

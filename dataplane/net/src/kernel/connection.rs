@@ -17,7 +17,6 @@ use crate::{FlushState, Flushed, ReadState, StreamCounters};
 /// has met the edge already, as epoll(7) says of streams; elsewhere only `WouldBlock` shows it.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
-    pub(super) generation: u32,
     pub(super) queue: Queue,
     /// The last write met a full socket, and no event has said since that it takes bytes again.
     blocked: bool,
@@ -51,10 +50,9 @@ const BYTES_PER_FLUSH: usize = 1 << 20;
 const SHORT_IS_EDGE: bool = cfg!(target_os = "linux");
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, generation: u32) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            generation,
             queue: Queue::new(),
             blocked: false,
             hang_up: false,
@@ -213,4 +211,17 @@ fn gather<'a>(
         }
     }
     (count, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slots::FlowSlots;
+
+    #[test]
+    fn a_flow_fits_in_a_cache_line() {
+        // A debug build of mio keeps more beside the descriptor.
+        let most = if cfg!(debug_assertions) { 72 } else { 56 };
+        assert!(FlowSlots::<Connection>::SLOT_BYTES <= most);
+    }
 }

@@ -6,7 +6,6 @@
 mod accept;
 mod connection;
 mod dealer;
-mod flows;
 mod inlet;
 mod listen;
 mod options;
@@ -25,10 +24,11 @@ pub use self::inlet::Inlet;
 pub use self::listen::{AcceptMode, ListenError, ListenOptions, Listening, listen};
 pub use self::options::SocketOptions;
 
-use self::flows::Flows;
+use self::connection::Connection;
 use self::inlet::Source;
 use self::poller::Poller;
 use crate::queue::Outbound;
+use crate::slots::FlowSlots;
 use crate::{
     Backlog, Event, Flow, FlowId, FlushState, Flushed, Place, ReadState, StreamCounters, Streams,
     Wake,
@@ -59,7 +59,7 @@ pub struct KernelStreams {
     poller: Poller,
     source: Source,
     socket_options: SocketOptions,
-    flows: Flows,
+    flows: FlowSlots<Connection>,
     outbound: Outbound,
     read_buffer: Box<[u8]>,
     counters: StreamCounters,
@@ -72,7 +72,7 @@ impl KernelStreams {
             poller: inlet.poller,
             source: inlet.source,
             socket_options: inlet.options,
-            flows: Flows::new(),
+            flows: FlowSlots::new(),
             outbound: Outbound::new(),
             read_buffer: vec![0; options.read_buffer_bytes.max(1 << 10)].into_boxed_slice(),
             counters: StreamCounters::default(),
@@ -113,13 +113,13 @@ impl KernelStreams {
 /// Registers a connection, for both directions and once for all.
 fn open(
     registry: &Registry,
-    flows: &mut Flows,
+    flows: &mut FlowSlots<Connection>,
     options: &SocketOptions,
     stream: TcpStream,
     peer: SocketAddr,
 ) -> io::Result<Flow> {
     options.set_on_connection(&stream)?;
-    let id = flows.insert(stream);
+    let id = flows.insert(Connection::new(stream));
     let registered = flows.get_mut(id).map_or(Ok(()), |connection| {
         let interest = Interest::READABLE | Interest::WRITABLE;
         registry.register(&mut connection.stream, Token(id.index as usize), interest)

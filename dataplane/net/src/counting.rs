@@ -1,0 +1,211 @@
+//! Streams without a network: what is queued is taken at once, and counted.
+
+use std::cell::RefCell;
+use std::io;
+use std::mem;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hioload_buffer::{Frame, FrameId};
+
+use crate::queue::{Outbound, Queue};
+use crate::slots::FlowSlots;
+use crate::{
+    Backlog, Event, Flow, FlowId, FlushState, Flushed, Place, ReadState, StreamCounters, Streams,
+    Wake,
+};
+
+/// [`Streams`] for benchmarks and tests of what is above the seam: the table of flows and the
+/// outbound queues are the real ones, and behind each queue is a peer that takes all of it.
+///
+/// [`CountingPeers`] says who connects and what they send. `poll` never sleeps.
+///
+/// ```
+/// use std::time::Instant;
+/// use hioload_net::{CountingStreams, Event, Streams};
+///
+/// let (mut streams, peers) = CountingStreams::new();
+/// peers.connect();
+/// let mut events = Vec::new();
+/// streams.poll(Instant::now(), None, &mut events).unwrap();
+/// let Some(&Event::Opened(flow)) = events.first() else { panic!("nobody connected") };
+/// peers.send(flow.id, b"hello");
+/// events.clear();
+/// streams.poll(Instant::now(), None, &mut events).unwrap();
+/// streams.read(flow.id, |bytes| assert_eq!(bytes, b"hello"));
+/// ```
+pub struct CountingStreams {
+    flows: FlowSlots<Queue>,
+    outbound: Outbound,
+    /// What has come from each flow and was not read, by index. Apart from the flows, so that
+    /// these are as small as those of a transport whose bytes wait elsewhere.
+    inbound: Vec<Vec<u8>>,
+    news: Rc<RefCell<News>>,
+    accepting: bool,
+    counters: StreamCounters,
+}
+
+/// The other side of [`CountingStreams`].
+#[derive(Clone)]
+pub struct CountingPeers {
+    news: Rc<RefCell<News>>,
+}
+
+/// What the peers have done since the last `poll`.
+#[derive(Default)]
+struct News {
+    connected: usize,
+    /// Who has sent something, and where in `bytes` it ends.
+    sent: Vec<(FlowId, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl CountingPeers {
+    /// Opens a connection, which the next `poll` takes in.
+    pub fn connect(&self) {
+        self.news.borrow_mut().connected += 1;
+    }
+
+    /// Sends `bytes` to the worker, which the next `poll` tells of.
+    pub fn send(&self, flow: FlowId, bytes: &[u8]) {
+        let mut news = self.news.borrow_mut();
+        news.bytes.extend_from_slice(bytes);
+        let end = news.bytes.len();
+        news.sent.push((flow, end));
+    }
+}
+
+impl CountingStreams {
+    /// Streams without connections, and the peers that make them.
+    pub fn new() -> (Self, CountingPeers) {
+        let news = Rc::new(RefCell::new(News::default()));
+        let peers = CountingPeers { news: Rc::clone(&news) };
+        let streams = Self {
+            flows: FlowSlots::new(),
+            outbound: Outbound::new(),
+            inbound: Vec::new(),
+            news,
+            accepting: true,
+            counters: StreamCounters::default(),
+        };
+        (streams, peers)
+    }
+
+    fn open(&mut self) -> Flow {
+        let id = self.flows.insert(Queue::new());
+        let index = id.index as usize;
+        self.inbound.resize_with(self.inbound.len().max(index + 1), Vec::new);
+        self.inbound[index].clear();
+        self.counters.accepted += 1;
+        Flow { id, peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)) }
+    }
+}
+
+impl Streams for CountingStreams {
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::new(NeverAsleep)
+    }
+
+    fn poll(
+        &mut self,
+        _now: Instant,
+        _timeout: Option<Duration>,
+        events: &mut Vec<Event>,
+    ) -> io::Result<()> {
+        let news = Rc::clone(&self.news);
+        let mut news = news.borrow_mut();
+        for _ in 0..mem::take(&mut news.connected) {
+            if self.accepting {
+                events.push(Event::Opened(self.open()));
+            }
+        }
+        let News { sent, bytes, .. } = &mut *news;
+        let mut start = 0;
+        for (flow, end) in sent.drain(..) {
+            if self.flows.get(flow).is_some() {
+                self.inbound[flow.index as usize].extend_from_slice(&bytes[start..end]);
+                events.push(Event::Readable(flow));
+            }
+            start = end;
+        }
+        bytes.clear();
+        Ok(())
+    }
+
+    fn read(&mut self, flow: FlowId, mut sink: impl FnMut(&mut [u8])) -> ReadState {
+        if self.flows.get(flow).is_some() {
+            let bytes = &mut self.inbound[flow.index as usize];
+            if !bytes.is_empty() {
+                self.counters.bytes_in += bytes.len() as u64;
+                sink(bytes);
+                bytes.clear();
+            }
+        }
+        ReadState::Drained
+    }
+
+    fn hold(&mut self, frame: Frame) -> FrameId {
+        self.outbound.hold(frame)
+    }
+
+    fn release(&mut self, frame: FrameId) {
+        self.outbound.release(frame);
+    }
+
+    fn enqueue(&mut self, flow: FlowId, frame: FrameId) {
+        if let Some(queue) = self.flows.get_mut(flow) {
+            self.outbound.push(queue, frame);
+        }
+    }
+
+    fn enqueue_control(&mut self, flow: FlowId, frame: FrameId, place: Place) {
+        if let Some(queue) = self.flows.get_mut(flow) {
+            self.outbound.push_control(queue, frame, place);
+        }
+    }
+
+    fn drop_oldest_unsent(&mut self, flow: FlowId) -> Option<usize> {
+        self.outbound.drop_oldest_unsent(self.flows.get_mut(flow)?)
+    }
+
+    fn backlog(&self, flow: FlowId) -> Backlog {
+        self.flows.get(flow).map_or_else(Backlog::default, Queue::backlog)
+    }
+
+    fn flush(&mut self, flow: FlowId) -> Flushed {
+        let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
+        if let Some(queue) = self.flows.get_mut(flow)
+            && !queue.is_empty()
+        {
+            flushed.bytes = queue.backlog().bytes;
+            flushed.messages = self.outbound.advance(queue, flushed.bytes);
+            self.counters.bytes_out += flushed.bytes as u64;
+            self.counters.writes += 1;
+        }
+        flushed
+    }
+
+    fn finish(&mut self, _flow: FlowId) {}
+
+    fn close(&mut self, flow: FlowId) -> Backlog {
+        let Some(mut queue) = self.flows.remove(flow) else { return Backlog::default() };
+        self.outbound.clear(&mut queue)
+    }
+
+    fn stop_accepting(&mut self) {
+        self.accepting = false;
+    }
+
+    fn counters(&self) -> StreamCounters {
+        self.counters
+    }
+}
+
+/// Nobody sleeps who could be woken.
+struct NeverAsleep;
+
+impl Wake for NeverAsleep {
+    fn wake(&self) {}
+}

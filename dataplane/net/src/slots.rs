@@ -1,0 +1,85 @@
+//! What a transport keeps of each connection of a worker, by [`FlowId`].
+
+use crate::FlowId;
+
+/// Values in dense places that are used again. A [`FlowId`] whose connection has gone finds
+/// nothing, whoever has its place now.
+pub(crate) struct FlowSlots<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+}
+
+struct Slot<T> {
+    /// Of the value that is here or, in a free place, of the one that comes next.
+    generation: u32,
+    value: Option<T>,
+}
+
+impl<T> FlowSlots<T> {
+    pub(crate) fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new() }
+    }
+
+    pub(crate) fn insert(&mut self, value: T) -> FlowId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, value: None });
+            u32::try_from(self.slots.len() - 1).expect("fewer connections than 2^32")
+        });
+        let slot = &mut self.slots[index as usize];
+        slot.value = Some(value);
+        FlowId { index, generation: slot.generation }
+    }
+
+    pub(crate) fn get(&self, flow: FlowId) -> Option<&T> {
+        let slot = self.slots.get(flow.index as usize)?;
+        if slot.generation == flow.generation { slot.value.as_ref() } else { None }
+    }
+
+    pub(crate) fn get_mut(&mut self, flow: FlowId) -> Option<&mut T> {
+        let slot = self.slots.get_mut(flow.index as usize)?;
+        if slot.generation == flow.generation { slot.value.as_mut() } else { None }
+    }
+
+    /// Whatever is in a place.
+    pub(crate) fn at(&mut self, index: usize) -> Option<(FlowId, &mut T)> {
+        let slot = self.slots.get_mut(index)?;
+        let flow = FlowId { index: u32::try_from(index).ok()?, generation: slot.generation };
+        Some((flow, slot.value.as_mut()?))
+    }
+
+    pub(crate) fn remove(&mut self, flow: FlowId) -> Option<T> {
+        let slot = self.slots.get_mut(flow.index as usize)?;
+        if slot.generation != flow.generation {
+            return None;
+        }
+        let value = slot.value.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(flow.index);
+        Some(value)
+    }
+
+    /// Bytes of a place.
+    #[cfg(test)]
+    pub(crate) const SLOT_BYTES: usize = size_of::<Slot<T>>();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_void_id_finds_nothing_though_its_place_is_used_again() {
+        let mut slots = FlowSlots::new();
+        let first = slots.insert("first");
+        assert_eq!(slots.remove(first), Some("first"));
+        assert_eq!(slots.remove(first), None);
+        assert!(slots.at(0).is_none());
+        let second = slots.insert("second");
+        assert_eq!((second.index, second.generation), (first.index, 1));
+        assert!(slots.get(first).is_none() && slots.get_mut(first).is_none());
+        assert_eq!(slots.remove(first), None);
+        assert_eq!(slots.get(second), Some(&"second"));
+        assert_eq!(slots.at(0).map(|(id, _)| id), Some(second));
+        assert!(slots.at(1).is_none());
+    }
+}
