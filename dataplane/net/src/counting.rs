@@ -174,6 +174,10 @@ impl Streams for CountingStreams {
         self.flows.get(flow).map_or_else(Backlog::default, Queue::backlog)
     }
 
+    fn messages_sent(&self, flow: FlowId) -> u64 {
+        self.flows.get(flow).map_or(0, Queue::messages_sent)
+    }
+
     fn flush(&mut self, flow: FlowId) -> Flushed {
         let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
         if let Some(queue) = self.flows.get_mut(flow)
