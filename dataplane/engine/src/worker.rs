@@ -138,7 +138,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             drain: None,
             quiet: false,
             events: Vec::new(),
-            expired: Vec::new(),
+            expired: Vec::with_capacity(TimerWheel::EXPIRED_PER_CALL_MAX),
         }
     }
 

@@ -33,6 +33,9 @@ pub struct TimerWheel {
 }
 
 impl TimerWheel {
+    /// Flows that one call of [`expire`](Self::expire) names at most.
+    pub const EXPIRED_PER_CALL_MAX: usize = 1024;
+
     /// A wheel that begins at `now`. A `tick` below one millisecond counts as one.
     pub fn new(now: Instant, tick: Duration) -> Self {
         let tick = tick.max(Duration::from_millis(1));
@@ -71,11 +74,11 @@ impl TimerWheel {
     /// Appends to `expired` the flows whose deadlines have passed, in no particular order within
     /// a tick.
     ///
-    /// Touches at most 1,024 entries; when there are more, [`next`](Self::next) names a moment
-    /// that has passed, and the next call goes on.
+    /// Touches at most [`EXPIRED_PER_CALL_MAX`](Self::EXPIRED_PER_CALL_MAX) entries; when there are
+    /// more, [`next`](Self::next) names a moment that has passed, and the next call goes on.
     pub fn expire(&mut self, now: Instant, expired: &mut Vec<FlowId>) {
         let present = self.nanoseconds(now) / self.tick_ns;
-        let mut budget = ENTRIES_PER_CALL_MAX;
+        let mut budget = Self::EXPIRED_PER_CALL_MAX;
         loop {
             while self.reached != NONE {
                 if budget == 0 {
@@ -167,7 +170,6 @@ const SLOTS: usize = 1 << BITS;
 const SLOT_MASK: u64 = (1 << BITS) - 1;
 /// Enough for every tick that 64 bits can count.
 const LEVELS: usize = 11;
-const ENTRIES_PER_CALL_MAX: u32 = 1024;
 
 /// 64 chains of entries, and which of them are not empty.
 struct Level {
