@@ -60,6 +60,24 @@ test("a message typed in one page is read in the other, and both count two clien
   assertQuiet(ben);
 });
 
+test("where only the operator publishes, the page reads and offers nothing to write with", async () => {
+  const feedFile = path.join(folder, "feed.toml");
+  const admin = await freePort();
+  writeFileSync(feedFile, `[server]\ndatapath = "${datapath}"\n\n[broadcast]\npublish = "admin"\n\n[control]\nadmin = "127.0.0.1:${admin}"\n`);
+  const feedPort = await freePort();
+  const feed = await startServer(feedPort, feedFile);
+  try {
+    const reader = await openChat(null, {}, feedPort);
+    assert.equal(await reader.isVisible("#form"), false);
+    await fetch(`http://127.0.0.1:${admin}/broadcast`, { method: "POST", body: "good evening" });
+    await reader.getByText("good evening").waitFor({ timeout: 10_000 });
+    await reader.screenshot({ path: path.join(screenshots, "feed.png") });
+    assertQuiet(reader);
+  } finally {
+    await feed.kill();
+  }
+});
+
 test("pages reconnect after the server was killed and started again, and chat again", async () => {
   const [ada, ben] = [await openChat("Ada"), await openChat("Ben")];
 
@@ -228,7 +246,7 @@ test("the policy in the page allows its own style and script and nothing else", 
 });
 
 /** A connected page of its own browser profile. */
-async function openChat(nickname, look = {}) {
+async function openChat(nickname, look = {}, at = port) {
   const context = await browser.newContext({ viewport: desktop, ...look });
   contexts.push(context);
   const page = await context.newPage();
@@ -239,9 +257,9 @@ async function openChat(nickname, look = {}) {
   page.on("pageerror", (error) => page.complaints.push(String(error)));
   page.on("request", (request) => {
     const url = new URL(request.url());
-    if (url.protocol !== "data:" && url.host !== `127.0.0.1:${port}`) page.complaints.push(`request to ${url}`);
+    if (url.protocol !== "data:" && url.host !== `127.0.0.1:${at}`) page.complaints.push(`request to ${url}`);
   });
-  await page.goto(`http://127.0.0.1:${port}/`);
+  await page.goto(`http://127.0.0.1:${at}/`);
   await isConnected(page);
   if (nickname) await page.fill("#nick", nickname);
   return page;

@@ -15,6 +15,7 @@ const LISTEN: Key = key("server", "listen");
 const WORKERS: Key = key("server", "workers");
 const MESSAGE_MAX: Key = key("websocket", "message_max");
 const BACKLOG_MAX: Key = key("broadcast", "backlog_max");
+const BACKLOG_TOTAL_MAX: Key = key("broadcast", "backlog_total_max");
 const MESH_SLOTS: Key = key("broadcast", "mesh_slots");
 const ADMIN: Key = key("control", "admin");
 const ADMIN_TOKEN: Key = key("control", "admin_token");
@@ -61,7 +62,13 @@ pub(crate) struct Relation {
 /// The rules between keys that `config` breaks, without those about a key that is `faulty` by
 /// itself.
 pub(crate) fn relations(config: &Config, faulty: &BTreeSet<Key>) -> Vec<Relation> {
-    let rules = [backlog_holds_a_message, mesh_is_bounded, admin_is_apart, admin_is_protected];
+    let rules = [
+        backlog_holds_a_message,
+        total_holds_a_message_per_worker,
+        mesh_is_bounded,
+        admin_is_apart,
+        admin_is_protected,
+    ];
     let broken = rules.into_iter().filter_map(|rule| rule(config));
     broken.filter(|relation| relation.keys.iter().all(|key| !faulty.contains(key))).collect()
 }
@@ -78,6 +85,22 @@ fn backlog_holds_a_message(config: &Config) -> Option<Relation> {
              of at least {needed} bytes ({MESSAGE_MAX} {message} + {header} for the frame header), \
              got {backlog} ({})",
             size::print(backlog),
+        ),
+    })
+}
+
+fn total_holds_a_message_per_worker(config: &Config) -> Option<Relation> {
+    let (workers, message) = (config.server.workers, config.websocket.message_bytes_max);
+    let total = config.broadcast.backlog_total_bytes_max;
+    let header = header_bytes(message);
+    let needed = message.checked_add(header)?.checked_mul(workers)?;
+    (total < needed).then(|| Relation {
+        keys: vec![BACKLOG_TOTAL_MAX, MESSAGE_MAX, WORKERS],
+        message: format!(
+            "each worker has an equal share, which must hold one message of the largest size: \
+             expected {BACKLOG_TOTAL_MAX} of at least {needed} bytes ({WORKERS} {workers} x \
+             ({MESSAGE_MAX} {message} + {header} for the frame header)), got {total} ({})",
+            size::print(total),
         ),
     })
 }

@@ -130,15 +130,50 @@ pub enum Origins {
 /// `[broadcast]`: fan-out and what a slow client may cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Broadcast {
+    /// Who may publish. Default: `Clients`.
+    pub publish: Publish,
     /// Whether the sender of a message gets it, too. Default: true.
     pub include_sender: bool,
-    /// Messages queued for one session before the oldest is dropped. Default: 1024.
+    /// What happens to a session whose backlog is full. Default: `DropOldest`.
+    pub slow_consumer: SlowConsumer,
+    /// Messages queued for one session before `slow_consumer` applies. Default: 1024.
     pub backlog_messages_max: usize,
-    /// Bytes queued for one session before the oldest message is dropped. At least one message of
-    /// the largest size with its frame header. Default: 4 MiB.
+    /// Bytes queued for one session before `slow_consumer` applies. At least one message of the
+    /// largest size with its frame header. Default: 4 MiB.
     pub backlog_bytes_max: usize,
+    /// Bytes of memory that queued messages may hold in all, an equal share of it on each worker.
+    /// Beyond it `slow_consumer` applies to the sessions that have more than their part queued. A
+    /// share holds at least one message of the largest size. Default: 1 GiB.
+    pub backlog_total_bytes_max: usize,
     /// Slots of the ring between each ordered pair of workers. Default: 1024.
     pub mesh_slots: usize,
+}
+
+/// Who may publish to everybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Publish {
+    /// Clients, through the handler; the control plane as well.
+    #[default]
+    Clients,
+    /// The control plane alone: the admin interface and the embedder. A client that sends a
+    /// message gets Close 1008, and the handler does not see it.
+    Admin,
+}
+
+/// What happens to a session that does not keep up, once its backlog is full.
+///
+/// What the transport takes is written first, so that a burst costs nobody a message who keeps up.
+/// A message of which a byte was sent is never dropped, and an empty backlog takes a message of
+/// any size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowConsumer {
+    /// Its oldest messages make room for the new one.
+    #[default]
+    DropOldest,
+    /// It does not get the new one.
+    DropNewest,
+    /// All its messages are dropped, and it gets Close 1008.
+    Disconnect,
 }
 
 /// `[tcp]`: options of the connections.
@@ -258,9 +293,12 @@ impl Default for WebSocket {
 impl Default for Broadcast {
     fn default() -> Self {
         Broadcast {
+            publish: Publish::Clients,
             include_sender: true,
+            slow_consumer: SlowConsumer::DropOldest,
             backlog_messages_max: 1024,
             backlog_bytes_max: 4 << 20,
+            backlog_total_bytes_max: 1 << 30,
             mesh_slots: 1024,
         }
     }

@@ -37,7 +37,7 @@ mod syntax;
 
 pub use config::{
     AdminAddress, Broadcast, Config, Control, Datapath, Limits, LogFormat, LogLevel, Origins,
-    Server, Tcp, WebSocket,
+    Publish, Server, SlowConsumer, Tcp, WebSocket,
 };
 pub use error::{ConfigError, Fault, Place};
 pub use listen::{ListenAddress, ListenAddressError};

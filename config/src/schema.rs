@@ -49,6 +49,8 @@ pub(crate) fn visit(config: &mut Config, visitor: &mut impl Visitor) {
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
+/// On a 32-bit platform, all that can be addressed.
+const TIB: usize = GIB.saturating_mul(1 << 10);
 
 /// Timers here tick in milliseconds; no client is worth waiting a day for.
 const TIMEOUT: Time = Time { min: Duration::from_millis(1), max: Duration::from_secs(24 * 3600) };
@@ -86,12 +88,18 @@ fn websocket(websocket: &mut WebSocket, visitor: &mut impl Visitor) {
 }
 
 fn broadcast(broadcast: &mut Broadcast, visitor: &mut impl Visitor) {
+    visitor.key(key("broadcast", "publish"), &Choice::new(), &mut broadcast.publish);
     visitor.key(key("broadcast", "include_sender"), &Flag, &mut broadcast.include_sender);
+    let slow_consumer = key("broadcast", "slow_consumer");
+    visitor.key(slow_consumer, &Choice::new(), &mut broadcast.slow_consumer);
     let messages = Count { min: 1, max: 1 << 20 };
     let backlog = key("broadcast", "backlog_messages_max");
     visitor.key(backlog, &messages, &mut broadcast.backlog_messages_max);
     let bytes = Size { min: 1, max: 2 * GIB };
     visitor.key(key("broadcast", "backlog_max"), &bytes, &mut broadcast.backlog_bytes_max);
+    let total = Size { min: KIB, max: TIB };
+    let backlog_total = key("broadcast", "backlog_total_max");
+    visitor.key(backlog_total, &total, &mut broadcast.backlog_total_bytes_max);
     let slots = Count { min: 1, max: 1 << 16 };
     visitor.key(key("broadcast", "mesh_slots"), &slots, &mut broadcast.mesh_slots);
 }

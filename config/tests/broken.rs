@@ -391,6 +391,23 @@ backlog_max = "8 MiB""#,
          MiB)",
     },
     Broken {
+        rule: "a backlog in all that holds no message on one of the workers",
+        text: r#"[server]
+workers = 4
+[broadcast]
+backlog_total_max = "4 MiB""#,
+        answer: "hioload.toml:4:21: broadcast.backlog_total_max: each worker has an equal share, \
+         which must hold one message of the largest size: expected broadcast.backlog_total_max of \
+         at least 4194344 bytes (server.workers 4 x (websocket.message_max 1048576 + 10 for the \
+         frame header)), got 4194304 (4 MiB)",
+    },
+    Broken {
+        rule: "a policy that there is not",
+        text: r#"[broadcast]
+slow_consumer = "drop""#,
+        answer: r#"hioload.toml:2:17: broadcast.slow_consumer: expected one of "drop-oldest", "drop-newest", "disconnect", got "drop""#,
+    },
+    Broken {
         rule: "a message larger than the default backlog",
         text: r#"[websocket]
 message_max = "4 MiB""#,

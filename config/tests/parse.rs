@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use hioload_config::{AdminAddress, Config, Datapath, LogFormat, LogLevel, Origins, Secret};
+use hioload_config::{
+    AdminAddress, Config, Datapath, LogFormat, LogLevel, Origins, Publish, Secret, SlowConsumer,
+};
 
 fn parse(text: &str) -> Config {
     Config::parse(text, "test.toml").unwrap_or_else(|error| panic!("{error}"))
@@ -42,9 +44,12 @@ fn every_key_reaches_its_field() {
         origins = ["https://a.example", "http://[::1]:3000"]
         subprotocols = ["v2", "v1"]
         [broadcast]
+        publish = "admin"
         include_sender = false
+        slow_consumer = "disconnect"
         backlog_messages_max = 10
         backlog_max = 3000000
+        backlog_total_max = "2 GiB"
         mesh_slots = 2
         [tcp]
         accept_backlog = 5
@@ -75,9 +80,12 @@ fn every_key_reaches_its_field() {
     let origins = ["https://a.example", "http://[::1]:3000"].map(str::to_owned);
     assert_eq!(config.websocket.origins, Origins::List(origins.to_vec()));
     assert_eq!(config.websocket.subprotocols, ["v2", "v1"]);
+    assert_eq!(config.broadcast.publish, Publish::Admin);
     assert!(!config.broadcast.include_sender);
+    assert_eq!(config.broadcast.slow_consumer, SlowConsumer::Disconnect);
     assert_eq!(config.broadcast.backlog_messages_max, 10);
     assert_eq!(config.broadcast.backlog_bytes_max, 3_000_000);
+    assert_eq!(config.broadcast.backlog_total_bytes_max, 2 << 30);
     assert_eq!(config.broadcast.mesh_slots, 2);
     assert_eq!(config.tcp.accept_backlog, 5);
     assert_eq!(config.tcp.send_buffer_bytes, Some(65_536));
@@ -160,9 +168,12 @@ origins = "same-origin"
 subprotocols = []
 
 [broadcast]
+publish = "clients"
 include_sender = true
+slow_consumer = "drop-oldest"
 backlog_messages_max = 1024
 backlog_max = "4 MiB"
+backlog_total_max = "1 GiB"
 mesh_slots = 1024
 
 [tcp]

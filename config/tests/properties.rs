@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hioload_config::{
     AdminAddress, Broadcast, Config, Control, Datapath, Limits, ListenAddress, LogFormat, LogLevel,
-    Origins, Secret, Server, Tcp, WebSocket,
+    Origins, Publish, Secret, Server, SlowConsumer, Tcp, WebSocket,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -185,12 +185,24 @@ fn websocket() -> impl Strategy<Value = WebSocket> {
 }
 
 fn broadcast() -> impl Strategy<Value = Broadcast> {
-    (any::<bool>(), 1..1_000_000_usize, 3_900_000..1_000_000_000_usize, 1..2_000_usize).prop_map(
-        |(include_sender, backlog_messages_max, backlog_bytes_max, mesh_slots)| Broadcast {
+    let publish = prop_oneof![Just(Publish::Clients), Just(Publish::Admin)];
+    let slow_consumer = prop_oneof![
+        Just(SlowConsumer::DropOldest),
+        Just(SlowConsumer::DropNewest),
+        Just(SlowConsumer::Disconnect),
+    ];
+    // The total holds a message for each of as many workers as there may be.
+    let bytes = (3_900_000..1_000_000_000_usize, 2_000_000_000..4_000_000_000_usize);
+    let counts = (1..1_000_000_usize, 1..2_000_usize);
+    (publish, any::<bool>(), slow_consumer, bytes, counts).prop_map(
+        |(publish, include_sender, slow_consumer, bytes, counts)| Broadcast {
+            publish,
             include_sender,
-            backlog_messages_max,
-            backlog_bytes_max,
-            mesh_slots,
+            slow_consumer,
+            backlog_messages_max: counts.0,
+            backlog_bytes_max: bytes.0,
+            backlog_total_bytes_max: bytes.1,
+            mesh_slots: counts.1,
         },
     )
 }

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use hioload_config::{AdminAddress, Config, ConfigError, Datapath, ListenAddress};
 use hioload_engine::{
-    Drained, Handler, Layer, Probe, Site, SystemClock, Worker, WorkerParts, assemble,
+    Drained, Handler, Layer, Probe, Site, SnapshotError, SystemClock, Worker, WorkerParts, assemble,
 };
 use hioload_net::{
     KernelOptions, KernelStreams, ListenError, ListenOptions, Listening, SocketOptions, Streams,
@@ -108,7 +108,7 @@ impl Appliance {
                 Some(admin::start(address, config.control.admin_token.as_ref(), handle.clone())?)
             }
         };
-        let site = Arc::new(site(&config.websocket.path, chat_page, pages, &handle));
+        let site = Arc::new(site(&config, chat_page, pages, &handle));
         let handler = Arc::new(layer.layer(handler));
         let mut appliance = Self { handle, workers: Vec::new(), addresses, admin };
         for (parts, streams) in assembly.parts.into_iter().zip(streams) {
@@ -157,6 +157,14 @@ impl Appliance {
     /// Statistics of this moment.
     pub fn stats(&self) -> Stats {
         self.handle.stats()
+    }
+
+    /// Statistics of this moment in which the counts fit together; see [`Handle::snapshot`].
+    ///
+    /// # Errors
+    /// When a worker does not answer within a second.
+    pub fn snapshot(&self) -> Result<Stats, SnapshotError> {
+        self.handle.snapshot()
     }
 
     /// Drains and waits for the end, which comes within the configured time unless a handler does

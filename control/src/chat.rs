@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hioload_config::{Config, Publish};
 use hioload_engine::{Page, Route, Site};
 
 use crate::site::fixed;
@@ -10,6 +11,9 @@ const CHAT_PAGE: &str = include_str!("../assets/chat.html");
 
 /// Where the page says what it connects to.
 const WEBSOCKET_DEFAULT: &str = r#"name="websocket" content="./ws""#;
+
+/// Where the page says who may publish.
+const PUBLISH_DEFAULT: &str = r#"name="publish" content="clients""#;
 
 /// For browsers that ask for it whatever the page says.
 const ICON: &str = concat!(
@@ -20,22 +24,25 @@ const ICON: &str = concat!(
 );
 
 /// `site` with the chat page at `/`, the number of clients at `/clients`, and an icon. The page
-/// connects to `websocket_path`.
+/// connects to the configured path, and lets write where clients may publish.
 pub(crate) fn site(
     site: Site,
-    websocket_path: &str,
+    config: &Config,
     active_clients: Arc<dyn Fn() -> u64 + Send + Sync>,
 ) -> Site {
-    site.route("/", fixed(chat_page(websocket_path)))
+    site.route("/", fixed(chat_page(&config.websocket.path, config.broadcast.publish)))
         .route("/clients", Route::Made(Arc::new(move || clients(active_clients()))))
         .route("/favicon.ico", fixed(icon()))
 }
 
 /// Always asked for anew, and fetched anew only when the program has changed.
-fn chat_page(websocket_path: &str) -> Page {
+fn chat_page(websocket_path: &str, publish: Publish) -> Page {
     // No other page may show this one in a frame; a page cannot say that of itself in HTML.
     let policy = format!("{}; frame-ancestors 'none'", policy());
-    let html = connecting_to(websocket_path);
+    let mut html = connecting_to(websocket_path);
+    if publish == Publish::Admin {
+        html = html.replacen(PUBLISH_DEFAULT, &PUBLISH_DEFAULT.replace("clients", "admin"), 1);
+    }
     let page = Page::new("text/html; charset=utf-8", html.into_bytes()).with_etag();
     let page = with(page, "Content-Security-Policy", policy);
     let page = with(page, "Cache-Control", "no-cache");
@@ -83,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_page_may_run_its_own_script_by_hash_and_nothing_else() {
-        let page = chat_page("/ws");
+        let page = chat_page("/ws", Publish::Clients);
         let policy = header(&page, "Content-Security-Policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
         assert!(policy.ends_with("; frame-ancestors 'none'"), "{policy}");
@@ -93,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_browser_asks_again_and_gets_the_page_only_when_it_has_changed() {
-        let page = chat_page("/ws");
+        let page = chat_page("/ws", Publish::Clients);
         assert_eq!(header(&page, "Cache-Control"), "no-cache");
         assert!(page.etag().is_some());
         assert_eq!(page.body(), CHAT_PAGE.as_bytes());
@@ -102,10 +109,18 @@ mod tests {
     #[test]
     fn the_page_connects_to_the_path_of_the_configuration_and_says_no_other() {
         assert_eq!(CHAT_PAGE.matches(WEBSOCKET_DEFAULT).count(), 1);
-        let page = chat_page("/a&lt;b/feed");
+        let page = chat_page("/a&lt;b/feed", Publish::Clients);
         let html = std::str::from_utf8(page.body()).unwrap();
         assert!(html.contains(r#"<meta name="websocket" content="./a&amp;lt;b/feed">"#), "{html}");
         assert!(!html.contains("/ws"), "{html}");
+    }
+
+    #[test]
+    fn the_page_says_who_may_publish() {
+        assert_eq!(CHAT_PAGE.matches(PUBLISH_DEFAULT).count(), 1);
+        let page = chat_page("/ws", Publish::Admin);
+        let html = std::str::from_utf8(page.body()).unwrap();
+        assert!(html.contains(r#"<meta name="publish" content="admin">"#), "{html}");
     }
 
     #[test]

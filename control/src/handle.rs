@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use hioload_engine::{Controls, Message, Probe, PublishError, Totals};
+use hioload_engine::{Controls, Message, Probe, PublishError, SnapshotError, Totals};
 
 use crate::stats::{State, Stats};
 
@@ -92,20 +92,36 @@ impl Handle {
         }
     }
 
-    /// Statistics of this moment.
+    /// Statistics of this moment, at once.
     pub fn stats(&self) -> Stats {
+        self.describe(&self.shared.controls.per_worker(), false)
+    }
+
+    /// Statistics of this moment in which the counts fit together. Every worker is asked, so a
+    /// handler does not call this.
+    ///
+    /// # Errors
+    /// When a worker does not answer within a second.
+    pub fn snapshot(&self) -> Result<Stats, SnapshotError> {
+        Ok(self.describe(&self.shared.controls.snapshot()?, true))
+    }
+
+    fn describe(&self, workers: &[Totals], exact: bool) -> Stats {
         let controls = &self.shared.controls;
         let mut probes: BTreeMap<String, u64> =
             self.shared.probes.iter().map(|(name, probe)| (name.clone(), probe())).collect();
         probes.insert(ACTIVE_CLIENTS.to_owned(), self.active_clients());
+        let mut totals = Totals::default();
+        workers.iter().for_each(|worker| totals.merge(worker));
         Stats {
             state: self.state(),
+            exact,
             version: env!("CARGO_PKG_VERSION"),
             datapath: self.shared.datapath,
             uptime_s: self.shared.started.elapsed().as_secs(),
             probes,
-            totals: named(&controls.totals()),
-            workers: controls.per_worker().iter().map(named).collect(),
+            totals: named(&totals),
+            workers: workers.iter().map(named).collect(),
             session_shards: controls.registry().shard_lens(),
         }
     }

@@ -133,7 +133,7 @@ pub use hioload_config::{self as config, Config, ConfigError};
 pub use hioload_engine::{
     Accept, CloseCode, ClosedWith, Drained, Handler, HandlerError, Identity, Kind, Layer, Logging,
     Message, Metric, MetricKind, Metrics, MetricsHandle, Outbox, Page, Probe, PublishError,
-    Recovery, Refusal, Request, Session, SessionId, Stack, Totals, UpgradeRequest,
+    Recovery, Refusal, Request, Session, SessionId, SnapshotError, Stack, Totals, UpgradeRequest,
 };
 pub use hioload_net::ListenError;
 pub use hioload_protocol::http::{HeaderError, Method, ResponseHeaders};

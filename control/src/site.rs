@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hioload_config::Config;
 use hioload_engine::{Page, Route, Site};
 use tracing::warn;
 
@@ -11,15 +12,16 @@ use crate::chat;
 /// `/healthz`, the chat page where it is wanted, and the pages of the embedder, which replace those
 /// of the same path.
 pub(crate) fn site(
-    websocket_path: &str,
+    config: &Config,
     chat_page: bool,
     pages: Vec<(String, Route)>,
     handle: &Handle,
 ) -> Site {
+    let websocket_path = config.websocket.path.as_str();
     let mut site = Site::new(websocket_path).route("/healthz", fixed(healthz()));
     if chat_page {
         let handle = handle.clone();
-        site = chat::site(site, websocket_path, Arc::new(move || handle.active_clients()));
+        site = chat::site(site, config, Arc::new(move || handle.active_clients()));
     }
     for (path, page) in pages {
         if path == websocket_path {

@@ -28,13 +28,17 @@ impl fmt::Display for State {
     }
 }
 
-/// Statistics of a moment. Counts are since the start; values of different names that are read
-/// while messages flow need not fit together.
+/// Statistics of a moment. Counts are since the start. Unless they are [`exact`](Self::exact),
+/// values of different names that are read while messages flow need not fit together.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// Where the appliance is in its life.
     pub state: State,
+    /// Whether the counts of each worker are those between two of its turns, so that they fit
+    /// together: `deliveries_due` is the sum of `deliveries_sent`, all `deliveries_dropped_*` and
+    /// `backlog_messages`.
+    pub exact: bool,
     /// The version of this crate.
     pub version: &'static str,
     /// What carries the connections: `kernel`.

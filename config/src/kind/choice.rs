@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use toml::de::DeValue;
 
 use super::{Kind, Refusal, quoted, shown, toml_string};
-use crate::{Datapath, LogFormat, LogLevel};
+use crate::{Datapath, LogFormat, LogLevel, Publish, SlowConsumer};
 
 /// true or false.
 pub(crate) struct Flag;
@@ -48,6 +48,30 @@ impl Words for Datapath {
             Datapath::Auto => "auto",
             Datapath::Dpdk => "dpdk",
             Datapath::Kernel => "kernel",
+        }
+    }
+}
+
+impl Words for Publish {
+    const ALL: &'static [Self] = &[Publish::Clients, Publish::Admin];
+
+    fn word(self) -> &'static str {
+        match self {
+            Publish::Clients => "clients",
+            Publish::Admin => "admin",
+        }
+    }
+}
+
+impl Words for SlowConsumer {
+    const ALL: &'static [Self] =
+        &[SlowConsumer::DropOldest, SlowConsumer::DropNewest, SlowConsumer::Disconnect];
+
+    fn word(self) -> &'static str {
+        match self {
+            SlowConsumer::DropOldest => "drop-oldest",
+            SlowConsumer::DropNewest => "drop-newest",
+            SlowConsumer::Disconnect => "disconnect",
         }
     }
 }

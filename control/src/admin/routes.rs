@@ -59,7 +59,8 @@ async fn readyz(State(handle): State<Handle>) -> Result<&'static str, Refusal> {
 }
 
 async fn stats(State(handle): State<Handle>) -> Result<Response, Refusal> {
-    let json = off_loop(move || serde_json::to_string_pretty(&handle.stats())).await?;
+    let stats = move || handle.snapshot().unwrap_or_else(|_| handle.stats());
+    let json = off_loop(move || serde_json::to_string_pretty(&stats())).await?;
     let json = json.map_err(|error| {
         let reason = format!("the statistics are no JSON: {error}");
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason)

@@ -18,6 +18,7 @@ on_every_backend!(
     the_client_who_left_is_counted_out,
     the_control_plane_reaches_everybody,
     a_subprotocol_is_agreed_on,
+    where_the_admin_alone_publishes_a_client_that_sends_is_closed,
 );
 
 fn everybody_hears_what_one_says_the_sender_included(backend: Backend) {
@@ -155,4 +156,23 @@ fn a_subprotocol_is_agreed_on(backend: Backend) {
     client.send(crate::client::upgrade_request(offer).as_bytes());
     assert!(client.response_head().contains("Sec-WebSocket-Protocol: v1.chat\r\n"));
     client.round_trip("agreed");
+}
+
+fn where_the_admin_alone_publishes_a_client_that_sends_is_closed(backend: Backend) {
+    let server = Server::broadcast(backend, r#"broadcast.publish = "admin""#);
+    let mut reader = Client::connect(server.address());
+    let mut speaker = Client::connect(server.address());
+    // Control frames are no messages.
+    speaker.send(&frame(FIN | PING, b"there?"));
+    assert_eq!(speaker.next(), Received::Pong(b"there?".to_vec()));
+
+    // The header of a long message is enough.
+    speaker.send(&frame(FIN | TEXT, &[b'x'; 1000])[..14]);
+    let (before, code, reason) = speaker.until_close();
+    assert_eq!((before, code), (Vec::new(), Some(1008)));
+    assert_eq!(reason, "this service takes no messages");
+
+    server.appliance.handle().publish("news").expect("published");
+    assert_eq!(reader.next_text(), "news");
+    assert_eq!(server.total("messages_refused"), 1);
 }

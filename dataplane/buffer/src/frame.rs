@@ -77,6 +77,12 @@ impl fmt::Debug for Buffer {
 pub struct Frame(SharedBlock);
 
 impl Frame {
+    /// Bytes of memory that the frame keeps from being used again: its buffer, bookkeeping
+    /// included. Clones and slices share them.
+    pub fn memory_bytes(&self) -> usize {
+        self.0.memory_bytes()
+    }
+
     /// A frame of the bytes in `range`, without a copy.
     ///
     /// # Panics
@@ -120,6 +126,14 @@ mod tests {
         let frame = buffer.freeze();
         assert_eq!(&*frame, b"\x81\x05hello");
         assert_eq!(frame.slice(2..7).as_ptr(), place);
+    }
+
+    #[test]
+    fn a_slice_keeps_the_memory_of_the_whole_frame() {
+        let mut pool = Pool::new(PoolOptions::default());
+        let frame = pool.get(1000).freeze();
+        assert_eq!(frame.slice(0..1).memory_bytes(), frame.memory_bytes());
+        assert_eq!(frame.memory_bytes(), pool.bytes_held(), "the pool has no other");
     }
 
     #[test]

@@ -22,17 +22,19 @@ pub struct FrameTable {
     entries: Vec<Entry>,
     free: u32,
     used: usize,
+    memory_bytes: usize,
 }
 
 impl FrameTable {
     /// A table without entries.
     pub fn new() -> Self {
-        Self { entries: Vec::new(), free: END, used: 0 }
+        Self { entries: Vec::new(), free: END, used: 0, memory_bytes: 0 }
     }
 
     /// Takes `frame` in with one reference, which the caller holds.
     pub fn insert(&mut self, frame: Frame) -> FrameId {
         self.used += 1;
+        self.memory_bytes += frame.memory_bytes();
         if self.free == END {
             let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 frames");
             self.entries.push(Entry { frame: Some(frame), references_or_next: 1 });
@@ -55,7 +57,8 @@ impl FrameTable {
         let entry = &mut self.entries[id.0 as usize];
         entry.references_or_next -= 1;
         if entry.references_or_next == 0 {
-            entry.frame = None;
+            let frame = entry.frame.take();
+            self.memory_bytes -= frame.as_ref().map_or(0, Frame::memory_bytes);
             entry.references_or_next = self.free;
             self.free = id.0;
             self.used -= 1;
@@ -68,6 +71,11 @@ impl FrameTable {
     /// When every reference of `id` was given back.
     pub fn get(&self, id: FrameId) -> &Frame {
         self.entries[id.0 as usize].frame.as_ref().expect("a reference holds its frame")
+    }
+
+    /// Bytes of memory that the frames in the table keep, each insertion counted by itself.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
     }
 
     /// Frames in the table.
@@ -160,6 +168,9 @@ mod tests {
                 }
                 prop_assert_eq!(table.len(), lengths.len());
                 prop_assert_eq!(pool.buffers_in_use(), lengths.len());
+                let memory: usize =
+                    lengths.keys().map(|id| table.get(*id).memory_bytes()).sum();
+                prop_assert_eq!(table.memory_bytes(), memory);
                 for id in &references {
                     prop_assert_eq!(table.get(*id).len(), lengths[id]);
                 }

@@ -5,7 +5,7 @@ mod sessions;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
 use crossbeam_utils::CachePadded;
 use hioload_buffer::{Frame, Pool, PoolOptions};
 use hioload_config::Config;
@@ -21,10 +21,12 @@ use crate::registry::Registry;
 use crate::worker::WorkerParts;
 
 /// What the control plane can ask of a worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Command {
     /// Stop accepting, send what was published before, close every session, give up at `deadline`.
     Drain { deadline: Instant },
+    /// Say, between two turns, what was counted.
+    Snapshot { reply: Sender<(usize, Totals)> },
 }
 
 /// Messages of the control plane that wait for the worker that publishes them.
@@ -32,6 +34,17 @@ const PUBLICATIONS_MAX: usize = 1024;
 
 /// How long [`Controls::publish`] waits for room.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long [`Controls::snapshot`] waits for the workers.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A worker has not answered in time: a handler is blocking it, most likely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("worker {worker} has not answered for a second")]
+pub struct SnapshotError {
+    /// The worker, from zero.
+    pub worker: usize,
+}
 
 /// A message of the control plane was not published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,6 +143,37 @@ impl Controls {
             totals.add(&worker.counters);
         }
         totals
+    }
+
+    /// The counters of each worker, as they stand between two of its turns, so that those of one
+    /// worker fit together: deliveries due are those sent, dropped and in the backlog. Waits for
+    /// every worker, so a handler does not call this.
+    ///
+    /// # Errors
+    /// When a worker does not answer within a second.
+    pub fn snapshot(&self) -> Result<Vec<Totals>, SnapshotError> {
+        let (reply, replies) = bounded(self.workers.len());
+        for worker in &self.workers {
+            // One that has ended counts no more, and is read below.
+            let _ = worker.commands.send(Command::Snapshot { reply: reply.clone() });
+            worker.waker.wake();
+        }
+        drop(reply);
+        let deadline = Instant::now() + SNAPSHOT_TIMEOUT;
+        let mut answers: Vec<Option<Totals>> = vec![None; self.workers.len()];
+        loop {
+            match replies.recv_deadline(deadline) {
+                Ok((index, totals)) => answers[index] = Some(totals),
+                // All have answered, or ended.
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    let worker = answers.iter().position(Option::is_none).unwrap_or_default();
+                    return Err(SnapshotError { worker });
+                }
+            }
+        }
+        let ended = self.per_worker();
+        Ok(answers.into_iter().zip(ended).map(|(answer, ended)| answer.unwrap_or(ended)).collect())
     }
 
     /// The counters of each worker.

@@ -47,6 +47,11 @@ macro_rules! counters {
                 $(self.$name += counters.$name.get();)+
             }
 
+            /// Adds the sums of others.
+            pub fn merge(&mut self, other: &Totals) {
+                $(self.$name += other.$name;)+
+            }
+
             /// Every value with its name, meaning and kind, in the order of declaration.
             pub fn metrics(&self) -> Vec<Metric> {
                 vec![$(Metric {
@@ -87,6 +92,8 @@ counters! {
     message_bytes_received: Counter,
     /// Messages received from clients and ignored, since their session was closing
     messages_ignored: Counter,
+    /// Sessions closed because they sent a message where only the control plane publishes
+    messages_refused: Counter,
     /// Messages published here, by clients or by the control plane
     messages_published: Counter,
     /// Messages of the control plane to single sessions
@@ -97,14 +104,24 @@ counters! {
     mesh_received: Counter,
     /// Times that a ring of the mesh was full and this worker stopped reading for it
     mesh_full: Counter,
-    /// Messages queued for a session, summed over sessions
-    deliveries_queued: Counter,
+    /// Messages due to a session, summed over the sessions there were when the hub took them
+    deliveries_due: Counter,
     /// Deliveries whose last byte the transport has taken
     deliveries_sent: Counter,
     /// Deliveries dropped because the session's backlog was full
     deliveries_dropped_backlog: Counter,
+    /// Deliveries dropped because queued messages held all the memory they may
+    deliveries_dropped_memory: Counter,
+    /// Deliveries dropped because the session was disconnected as too slow
+    deliveries_dropped_disconnected: Counter,
     /// Deliveries dropped because the session ended first
     deliveries_dropped_closed: Counter,
+    /// Messages that wait in the queues of sessions, summed over sessions
+    backlog_messages: Gauge,
+    /// Bytes of memory that queued messages hold
+    backlog_bytes: Gauge,
+    /// Sessions closed because they were too slow
+    slow_disconnects: Counter,
     /// Bytes read from connections
     bytes_received: Counter,
     /// Bytes written to connections

@@ -6,10 +6,12 @@
 //! them, takes a four-byte reference to each, and is put down for one write. It is written to
 //! earlier only when its backlog is full.
 
+mod slow;
+
 use std::collections::VecDeque;
 
 use hioload_buffer::{Frame, FrameId};
-use hioload_net::{Backlog, FlowId, FlushState, Place, Streams};
+use hioload_net::{FlowId, Place, Streams};
 
 use crate::connection::Connection;
 use crate::counters::Counters;
@@ -17,12 +19,9 @@ use crate::flow_set::FlowSet;
 use crate::flow_table::FlowTable;
 use crate::topic::Topic;
 
-/// How much a session may have waiting.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BacklogLimits {
-    pub(crate) messages_max: usize,
-    pub(crate) bytes_max: usize,
-}
+use self::slow::{Admission, admit};
+
+pub(crate) use self::slow::BacklogLimits;
 
 /// One thing to be done, in order.
 #[derive(Debug)]
@@ -67,6 +66,8 @@ pub(crate) struct Hub {
     topic: Topic,
     run: Vec<(FrameId, u32, Option<FlowId>)>,
     limits: BacklogLimits,
+    /// Sessions that were too slow and are to be closed by the worker.
+    evicted: Vec<FlowId>,
 }
 
 impl Hub {
@@ -77,6 +78,7 @@ impl Hub {
             topic: Topic::default(),
             run: Vec::with_capacity(RUN_MAX),
             limits,
+            evicted: Vec::new(),
         }
     }
 
@@ -112,6 +114,11 @@ impl Hub {
     /// The connection is gone; what the inbox still holds for it will find it so.
     pub(crate) fn forget(&mut self, flow: FlowId) {
         self.topic.leave(flow);
+    }
+
+    /// A session that was too slow, which gets nothing more from here; the worker closes it.
+    pub(crate) fn pop_evicted(&mut self) -> Option<FlowId> {
+        self.evicted.pop()
     }
 
     /// Delivers from the inbox to those of `connections` that still exist, as much as one turn
@@ -165,13 +172,22 @@ impl Hub {
         dirty: &mut FlowSet,
         counters: &Counters,
     ) -> usize {
-        let mut queued = 0;
+        let sessions = self.topic.members().len();
+        let evicted_before = self.evicted.len();
+        let mut due = 0;
         for &flow in self.topic.members() {
-            for &(frame, length, except) in &self.run {
-                if except != Some(flow) {
-                    make_room(streams, flow, length as usize, self.limits, counters);
-                    streams.enqueue(flow, frame);
-                    queued += 1;
+            let mut mine = self.run.iter().filter(|(.., except)| *except != Some(flow));
+            while let Some(&(frame, length, _)) = mine.next() {
+                due += 1;
+                match admit(streams, flow, length as usize, sessions, &self.limits, counters) {
+                    Admission::Queue => streams.enqueue(flow, frame),
+                    Admission::Drop => {}
+                    Admission::Disconnect => {
+                        let rest = mine.by_ref().count() as u64;
+                        due += rest;
+                        counters.deliveries_dropped_disconnected.add(rest);
+                        self.evicted.push(flow);
+                    }
                 }
             }
             dirty.insert(flow);
@@ -179,8 +195,11 @@ impl Hub {
         for (frame, ..) in self.run.drain(..) {
             streams.release(frame);
         }
-        counters.deliveries_queued.add(queued);
-        usize::try_from(queued).unwrap_or(usize::MAX).max(1)
+        for flow in &self.evicted[evicted_before..] {
+            self.topic.leave(*flow);
+        }
+        counters.deliveries_due.add(due);
+        usize::try_from(due).unwrap_or(usize::MAX).max(1)
     }
 
     fn deliver_to_one<S: Streams>(
@@ -193,12 +212,21 @@ impl Hub {
     ) {
         match delivery {
             Delivery::One { flow, frame } if self.topic.contains(flow) => {
-                make_room(streams, flow, frame.len(), self.limits, counters);
-                queue(streams, frame, |streams, id| streams.enqueue(flow, id));
-                counters.deliveries_queued.add(1);
+                counters.deliveries_due.add(1);
+                let sessions = self.topic.members().len();
+                match admit(streams, flow, frame.len(), sessions, &self.limits, counters) {
+                    Admission::Queue => {
+                        queue(streams, frame, |streams, id| streams.enqueue(flow, id));
+                    }
+                    Admission::Drop => {}
+                    Admission::Disconnect => {
+                        self.topic.leave(flow);
+                        self.evicted.push(flow);
+                    }
+                }
                 dirty.insert(flow);
             }
-            Delivery::Close { flow, frame } if self.topic.contains(flow) => {
+            Delivery::Close { flow, frame } if connections.contains(flow) => {
                 self.topic.leave(flow);
                 queue(streams, frame, |streams, id| {
                     streams.enqueue_control(flow, id, Place::Behind);
@@ -230,51 +258,4 @@ pub(crate) fn queue<S: Streams>(streams: &mut S, frame: Frame, put: impl FnOnce(
     let id = streams.hold(frame);
     put(streams, id);
     streams.release(id);
-}
-
-/// Makes room in a session's backlog for a message of `length` bytes.
-fn make_room<S: Streams>(
-    streams: &mut S,
-    flow: FlowId,
-    length: usize,
-    limits: BacklogLimits,
-    counters: &Counters,
-) {
-    if !fits(streams.backlog(flow), length, limits) {
-        write_or_drop(streams, flow, length, limits, counters);
-    }
-}
-
-fn fits(backlog: Backlog, length: usize, limits: BacklogLimits) -> bool {
-    (backlog.messages as usize) < limits.messages_max && backlog.bytes + length <= limits.bytes_max
-}
-
-/// Hands a full backlog to the transport, so that a burst costs nobody a message who keeps up, and
-/// drops the oldest of what it does not take. What is partly sent stays, so the new message is
-/// taken even when that alone exceeds the limit: the excess is one message.
-#[cold]
-fn write_or_drop<S: Streams>(
-    streams: &mut S,
-    flow: FlowId,
-    length: usize,
-    limits: BacklogLimits,
-    counters: &Counters,
-) {
-    let mut takes_more = true;
-    loop {
-        if takes_more {
-            let flushed = streams.flush(flow);
-            counters.deliveries_sent.add(u64::from(flushed.messages));
-            takes_more = flushed.state == FlushState::More;
-        }
-        if fits(streams.backlog(flow), length, limits) {
-            return;
-        }
-        if !takes_more {
-            if streams.drop_oldest_unsent(flow).is_none() {
-                return;
-            }
-            counters.deliveries_dropped_backlog.add(1);
-        }
-    }
 }

@@ -32,7 +32,8 @@ mod topic;
 mod worker;
 
 pub use controls::{
-    Assembly, Controls, DirectedError, PublishError, SessionInfo, SessionPage, assemble,
+    Assembly, Controls, DirectedError, PublishError, SessionInfo, SessionPage, SnapshotError,
+    assemble,
 };
 pub use counters::{Counters, Metric, MetricKind, Totals};
 pub use drain::Drained;

@@ -154,8 +154,11 @@ fn fail<H>(
     error: ProtocolError,
     cx: &mut Context<H>,
 ) {
-    debug!(session = %session.id, %error, "the peer broke the protocol");
-    cx.counters.protocol_errors.add(1);
+    debug!(session = %session.id, %error, "closing the session for what the peer sent");
+    match error {
+        ProtocolError::MessageRefused => cx.counters.messages_refused.add(1),
+        _ => cx.counters.protocol_errors.add(1),
+    }
     if close.failed() {
         close.sent();
         let reason = error.reason();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hioload_config::{Config, Origins};
+use hioload_config::{Config, Origins, Publish};
 use hioload_protocol::http::{OriginPolicy, RequestLimits, UpgradePolicy};
 use hioload_protocol::ws::DecodeLimits;
 
@@ -37,15 +37,15 @@ impl Settings {
                 origins,
                 subprotocols: config.websocket.subprotocols.clone(),
             },
-            decode_limits: DecodeLimits { message_bytes_max: config.websocket.message_bytes_max },
+            decode_limits: DecodeLimits {
+                message_bytes_max: config.websocket.message_bytes_max,
+                messages_allowed: config.broadcast.publish == Publish::Clients,
+            },
             ping_interval: config.websocket.ping_interval,
             pong_timeout: config.websocket.pong_timeout,
             close_timeout: config.websocket.close_timeout,
             include_sender: config.broadcast.include_sender,
-            backlog: BacklogLimits {
-                messages_max: config.broadcast.backlog_messages_max,
-                bytes_max: config.broadcast.backlog_bytes_max,
-            },
+            backlog: BacklogLimits::new(config),
         }
     }
 }

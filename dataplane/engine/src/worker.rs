@@ -168,6 +168,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         self.transmit(); // queues -> transport
         self.obey(); // commands of the control plane
         let drained = self.advance_drain();
+        self.cx.counters.turns.add(1);
         self.publish_counters();
         Ok(drained)
     }
@@ -246,6 +247,9 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     fn fan_out(&mut self) {
         let Self { hub, streams, connections, dirty, cx, .. } = self;
         hub.fan_out(streams, connections, dirty, &cx.counters);
+        while let Some(flow) = self.hub.pop_evicted() {
+            self.evict(flow);
+        }
     }
 
     fn transmit(&mut self) {
@@ -272,6 +276,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         counters.bytes_received.set(streams.bytes_in);
         counters.bytes_sent.set(streams.bytes_out);
         counters.writes.set(streams.writes);
-        counters.turns.add(1);
+        let held = self.streams.held();
+        counters.backlog_messages.set(held.messages);
+        counters.backlog_bytes.set(held.bytes as u64);
     }
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use hioload_buffer::{Frame, FrameId, FrameTable};
 
 use crate::{
-    Backlog, Event, Flow, FlowId, FlushState, Flushed, Place, ReadState, StreamCounters, Streams,
-    Wake,
+    Backlog, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState, StreamCounters,
+    Streams, Wake,
 };
 
 /// The connections of one worker, in memory. Clones are the same: one for the worker, one for the
@@ -320,6 +320,13 @@ impl Streams for MemoryStreams {
         self.change(id, |flow| flow.messages_sent).unwrap_or_default()
     }
 
+    fn held(&self) -> Held {
+        let net = self.net();
+        let entries = net.flows.iter().map(|flow| flow.queue.len()).sum::<usize>();
+        let messages = net.flows.iter().map(|flow| u64::from(flow.backlog.messages)).sum();
+        Held { messages, bytes: net.frames.memory_bytes() + 8 * entries }
+    }
+
     fn flush(&mut self, id: FlowId) -> Flushed {
         let mut net = self.net();
         let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
@@ -372,6 +379,7 @@ impl Streams for MemoryStreams {
         let Some(flow) = net.flow(id) else { return left };
         flow.open = false;
         flow.generation += 1;
+        flow.backlog = Backlog::default();
         let (queue, output) = (std::mem::take(&mut flow.queue), std::mem::take(&mut flow.output));
         net.closed.insert(id, output);
         queue.iter().for_each(|entry| net.frames.release(entry.frame));

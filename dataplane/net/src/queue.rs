@@ -2,7 +2,7 @@
 
 use hioload_buffer::{Frame, FrameId, FrameTable};
 
-use crate::{Backlog, Place};
+use crate::{Backlog, Held, Place};
 
 /// The outbound queue of one flow. Its entries live in the worker's [`Outbound`], which every
 /// operation goes through; 40 bytes, and nothing on the heap.
@@ -59,11 +59,14 @@ pub(crate) struct Outbound {
     frames: FrameTable,
     entries: Vec<Entry>,
     free: u32,
+    /// Entries in use, and how many of them are messages.
+    used: usize,
+    messages: u64,
 }
 
 impl Outbound {
     pub(crate) fn new() -> Self {
-        Self { frames: FrameTable::new(), entries: Vec::new(), free: NONE }
+        Self { frames: FrameTable::new(), entries: Vec::new(), free: NONE, used: 0, messages: 0 }
     }
 
     /// See [`Streams::hold`](crate::Streams::hold).
@@ -74,6 +77,12 @@ impl Outbound {
     /// See [`Streams::release`](crate::Streams::release).
     pub(crate) fn release(&mut self, frame: FrameId) {
         self.frames.release(frame);
+    }
+
+    /// What waits in all queues.
+    pub(crate) fn held(&self) -> Held {
+        let bytes = self.frames.memory_bytes() + self.used * size_of::<Entry>();
+        Held { messages: self.messages, bytes }
     }
 
     /// Appends a message.
@@ -221,6 +230,8 @@ impl Outbound {
         queue.bytes += self.frames.get(frame).len();
         let count = if control { &mut queue.controls } else { &mut queue.messages };
         *count += 1;
+        self.used += 1;
+        self.messages += u64::from(!control);
         let entry = Entry { frame, link: Link::new(control) };
         if self.free == NONE {
             let index = u32::try_from(self.entries.len()).unwrap_or(NONE);
@@ -237,6 +248,8 @@ impl Outbound {
 
     fn give_back(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
+        self.used -= 1;
+        self.messages -= u64::from(!entry.link.is_control());
         entry.link.set_next(self.free);
         self.free = index;
         let frame = entry.frame;

@@ -94,6 +94,15 @@ pub struct Backlog {
     pub bytes: usize,
 }
 
+/// What waits in the outbound queues of all flows of a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Messages not yet sent in full, summed over flows; control frames do not count.
+    pub messages: u64,
+    /// Bytes of memory: the frames that are referred to, each once, and the places in the queues.
+    pub bytes: usize,
+}
+
 /// Counts of what happened below the seam since the start, of one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamCounters {
@@ -172,6 +181,9 @@ pub trait Streams {
     /// Messages of the flow whose last byte the transport has taken since it was opened; what was
     /// dropped is not among them.
     fn messages_sent(&self, flow: FlowId) -> u64;
+
+    /// What waits in all queues. Cheap: asked for per delivery.
+    fn held(&self) -> Held;
 
     /// Hands queued bytes to the transport, as many at a time as it takes, up to a fixed budget.
     fn flush(&mut self, flow: FlowId) -> Flushed;

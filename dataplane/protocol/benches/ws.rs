@@ -6,7 +6,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use hioload_buffer::{Pool, PoolOptions};
 use hioload_protocol::ws::{DecodeLimits, Decoded, Decoder, Event, encode};
 
-const LIMITS: DecodeLimits = DecodeLimits { message_bytes_max: 16 * 1024 * 1024 };
+const LIMITS: DecodeLimits =
+    DecodeLimits { message_bytes_max: 16 * 1024 * 1024, messages_allowed: true };
 const PAYLOAD_BYTES: [usize; 3] = [64, 1024, 16 * 1024];
 
 /// A masked frame; `first` is FIN and opcode. The mask of text is zero: decoding unmasks in place,

@@ -7,7 +7,7 @@ use hioload_protocol::ws::{DecodeLimits, Decoded, Decoder, Event, encode};
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-const LIMITS: DecodeLimits = DecodeLimits { message_bytes_max: 64 * 1024 };
+const LIMITS: DecodeLimits = DecodeLimits { message_bytes_max: 64 * 1024, messages_allowed: true };
 const MESSAGES: usize = 100_000;
 
 /// Calls of the allocator in `MESSAGES` times `act`, after as many as warm the pool.

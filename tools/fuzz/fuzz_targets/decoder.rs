@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     let steer = bytes.last().map_or(1, |&byte| usize::from(byte));
     // A limit that short inputs reach, or none, so that a header may claim anything.
     let message_bytes_max = if steer % 2 == 0 { 256 } else { usize::MAX };
-    let limits = DecodeLimits { message_bytes_max };
+    let limits = DecodeLimits { message_bytes_max, messages_allowed: true };
     let whole = decode(bytes, bytes.len(), &limits);
     assert_eq!(decode(bytes, 1, &limits), whole);
     assert_eq!(decode(bytes, steer % 61 + 2, &limits), whole);

@@ -1,24 +1,34 @@
 //! What the control plane asks for, and publishing, which it does as clients do.
 
+use std::time::Instant;
+
 use hioload_buffer::Frame;
 use hioload_net::{FlowId, Streams};
 
 use super::{Clock, Worker};
 use crate::controls::Command;
+use crate::counters::Totals;
 use crate::drain::{Drain, Intake};
 use crate::handler::Handler;
 
+/// Commands of the control plane obeyed in one turn.
+const COMMANDS_PER_TURN: usize = 64;
 /// Messages of the control plane taken in one turn.
 const PUBLICATIONS_PER_TURN: usize = 64;
 
 impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     pub(super) fn obey(&mut self) {
-        while let Ok(Command::Drain { deadline }) = self.commands.try_recv() {
-            if self.drain.is_none() {
-                self.streams.stop_accepting();
-                self.drain = Some(Drain::new(self.cx.now, deadline));
-                self.cx.intake = Intake::Settling;
-                self.quiet = false;
+        for _ in 0..COMMANDS_PER_TURN {
+            let Ok(command) = self.commands.try_recv() else { break };
+            match command {
+                Command::Drain { deadline } => self.begin_drain(deadline),
+                Command::Snapshot { reply } => {
+                    self.publish_counters();
+                    let mut totals = Totals::default();
+                    totals.add(&self.cx.counters);
+                    // Whoever asked may have given up.
+                    let _ = reply.send((usize::from(self.cx.worker), totals));
+                }
             }
         }
         self.obey_directed();
@@ -29,6 +39,15 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             let frame = self.publications.as_ref().and_then(|queue| queue.try_recv().ok());
             let Some(frame) = frame else { return };
             self.publish(frame, None);
+        }
+    }
+
+    fn begin_drain(&mut self, deadline: Instant) {
+        if self.drain.is_none() {
+            self.streams.stop_accepting();
+            self.drain = Some(Drain::new(self.cx.now, deadline));
+            self.cx.intake = Intake::Settling;
+            self.quiet = false;
         }
     }
 

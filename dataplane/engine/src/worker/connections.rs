@@ -6,6 +6,8 @@ use hioload_buffer::Frame;
 use hioload_net::{Flow, FlowId, Place, ReadState, Streams};
 
 use super::{Clock, Worker};
+use hioload_protocol::ws::CloseCode;
+
 use crate::connection::Connection;
 use crate::drain::{EndCause, Intake};
 use crate::handler::Handler;
@@ -125,6 +127,15 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             connection.armed = Some(deadline);
             self.timers.schedule(flow, deadline);
         }
+    }
+
+    /// Closes a session that was too slow: it gets a Close, if it reads at all, and some time.
+    pub(super) fn evict(&mut self, flow: FlowId) {
+        let Some(connection) = self.connections.get_mut(flow) else { return };
+        let deadline = self.cx.now + self.cx.settings.close_timeout;
+        let reason = "too slow: its backlog was full";
+        connection.close(CloseCode::POLICY_VIOLATION, reason, deadline, &mut self.cx);
+        self.carry_out(flow);
     }
 
     /// Ends a connection here and now, in whatever state it is.

@@ -5,4 +5,5 @@ mod directed;
 mod drain;
 mod random;
 mod scene;
+mod slow;
 mod workers;

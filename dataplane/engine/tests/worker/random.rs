@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use hioload_config::SlowConsumer;
 use hioload_engine::{CloseCode, SessionId, Totals};
 use hioload_net::FlowId;
 use proptest::prelude::*;
@@ -186,8 +187,15 @@ fn session(worker: usize, number: u64) -> SessionId {
 
 /// Whether each message that was to be delivered is accounted for.
 fn reconciles(totals: &Totals, waiting: u64) -> bool {
-    let dropped = totals.deliveries_dropped_backlog + totals.deliveries_dropped_closed;
-    totals.deliveries_queued == totals.deliveries_sent + dropped + waiting
+    let dropped = dropped_as_slow(totals) + totals.deliveries_dropped_closed;
+    totals.deliveries_due == totals.deliveries_sent + dropped + waiting
+        && totals.backlog_messages <= waiting
+}
+
+fn dropped_as_slow(totals: &Totals) -> u64 {
+    totals.deliveries_dropped_backlog
+        + totals.deliveries_dropped_memory
+        + totals.deliveries_dropped_disconnected
 }
 
 /// Whether the messages of each publisher stand in their order, none twice; and, when `whole`,
@@ -210,8 +218,16 @@ proptest! {
         drain_at in prop::option::of(0..200usize),
         backlog in prop_oneof![Just(3usize), Just(1024)],
         slots in 1..40usize,
+        policy in prop_oneof![
+            Just(SlowConsumer::DropOldest),
+            Just(SlowConsumer::DropNewest),
+            Just(SlowConsumer::Disconnect),
+        ],
+        memory in prop_oneof![Just(1usize << 10), Just(1 << 30)],
     ) {
         let mut scene = Scene::new(WORKERS, |config| {
+            config.broadcast.slow_consumer = policy;
+            config.broadcast.backlog_total_bytes_max = memory;
             config.broadcast.backlog_messages_max = backlog;
             config.broadcast.mesh_slots = slots;
         });
@@ -240,7 +256,7 @@ proptest! {
         // A worker that has ended may have left some.
         let all_run = scene.ended.iter().all(Option::is_none);
         prop_assert!(if all_run { obeyed == sent } else { obeyed <= sent }, "{:?}", totals);
-        let whole = totals.deliveries_dropped_backlog == 0;
+        let whole = dropped_as_slow(&totals) == 0;
         for &(worker, flow, _) in &clients {
             prop_assert!(in_order(&scene.heard(worker, flow), whole));
         }

@@ -155,6 +155,20 @@ impl Scene {
         self.controls.totals()
     }
 
+    /// The counters of each worker between two turns. The workers turn while somebody waits for it.
+    pub(crate) fn snapshot(&mut self) -> Vec<Totals> {
+        std::thread::scope(|scope| {
+            let controls = &self.controls;
+            let asked = scope.spawn(move || controls.snapshot().expect("the workers answer"));
+            while !asked.is_finished() {
+                for worker in self.workers.iter_mut().flatten() {
+                    worker.turn().expect("fake streams do not fail");
+                }
+            }
+            asked.join().expect("a snapshot")
+        })
+    }
+
     pub(crate) fn open_flows(&self) -> u64 {
         self.streams.iter().map(MemoryStreams::open_flows).sum()
     }

@@ -30,8 +30,8 @@ use self::poller::Poller;
 use crate::queue::Outbound;
 use crate::slots::FlowSlots;
 use crate::{
-    Backlog, Event, Flow, FlowId, FlushState, Flushed, Place, ReadState, StreamCounters, Streams,
-    Wake,
+    Backlog, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState, StreamCounters,
+    Streams, Wake,
 };
 
 /// Connections taken in per call of `poll`, so that a storm of them does not starve the others.
@@ -185,6 +185,10 @@ impl Streams for KernelStreams {
 
     fn messages_sent(&self, flow: FlowId) -> u64 {
         self.flows.get(flow).map_or(0, |connection| connection.queue.messages_sent())
+    }
+
+    fn held(&self) -> Held {
+        self.outbound.held()
     }
 
     fn flush(&mut self, flow: FlowId) -> Flushed {

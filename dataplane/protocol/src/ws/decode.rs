@@ -22,6 +22,8 @@ const MESSAGE_BYTES_CEILING: usize = 1 << 30;
 pub struct DecodeLimits {
     /// Bytes of the largest message, all its fragments together; no more than 1 GiB counts.
     pub message_bytes_max: usize,
+    /// Whether messages are taken at all; without, any frame of one is an error at its header.
+    pub messages_allowed: bool,
 }
 
 impl DecodeLimits {
@@ -61,7 +63,7 @@ pub struct Decoded<'a> {
 ///
 /// let mut pool = Pool::new(PoolOptions::default());
 /// let mut decoder = Decoder::new();
-/// let limits = DecodeLimits { message_bytes_max: 64 * 1024 };
+/// let limits = DecodeLimits { message_bytes_max: 64 * 1024, messages_allowed: true };
 /// let mut replies = Vec::new();
 ///
 /// // Two masked frames, as read from the network: a text "hi" and a ping.
@@ -275,6 +277,9 @@ impl Decoder {
             (Opcode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
         };
         let len_max = match content {
+            Content::Data(_) if !limits.messages_allowed => {
+                return Err(ProtocolError::MessageRefused);
+            }
             Content::Data(_) => limits.message_len_max().saturating_sub(self.gathered_len()),
             Content::Control(_) => CONTROL_BYTES_MAX,
         };

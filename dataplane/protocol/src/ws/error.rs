@@ -38,11 +38,14 @@ pub enum ProtocolError {
     InvalidCloseReason,
     /// A message larger than [`DecodeLimits::message_bytes_max`](super::DecodeLimits).
     MessageTooBig,
+    /// A message where [`DecodeLimits::messages_allowed`](super::DecodeLimits) says that none is
+    /// taken.
+    MessageRefused,
 }
 
 impl ProtocolError {
     /// Every error, in the order of the declaration; for tables of counters.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ReservedBits,
         Self::ReservedOpcode,
         Self::Unmasked,
@@ -57,6 +60,7 @@ impl ProtocolError {
         Self::InvalidCloseCode,
         Self::InvalidCloseReason,
         Self::MessageTooBig,
+        Self::MessageRefused,
     ];
 
     /// The code to close with (RFC 6455, section 7.4.1).
@@ -64,6 +68,7 @@ impl ProtocolError {
         match self {
             Self::InvalidUtf8 | Self::InvalidCloseReason => CloseCode::INVALID_PAYLOAD,
             Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
+            Self::MessageRefused => CloseCode::POLICY_VIOLATION,
             Self::ReservedBits
             | Self::ReservedOpcode
             | Self::Unmasked
@@ -96,6 +101,7 @@ impl ProtocolError {
             Self::InvalidCloseCode => "close code not allowed",
             Self::InvalidCloseReason => "close reason not UTF-8",
             Self::MessageTooBig => "message too big",
+            Self::MessageRefused => "this service takes no messages",
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn pool() -> Pool {
 }
 
 pub(crate) fn limits(message_bytes_max: usize) -> DecodeLimits {
-    DecodeLimits { message_bytes_max }
+    DecodeLimits { message_bytes_max, messages_allowed: true }
 }
 
 /// A masked frame with the length in its shortest form; `first` is FIN, reserved bits and opcode.

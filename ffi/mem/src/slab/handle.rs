@@ -146,6 +146,11 @@ impl SharedBlock {
         Some(slice)
     }
 
+    /// Bytes of memory that the block takes, whatever part of it this handle is of.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Header>() + self.header().capacity
+    }
+
     fn header(&self) -> &Header {
         // SAFETY: the block lives as long as one of its references (invariant), and nobody has a
         // mutable reference to a header.
