@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use hioload_protocol::ws::ProtocolError;
+use hioload_protocol::ws::{DecodeLimits, ProtocolError};
 
 use crate::broken_frames::{BROKEN_FRAMES, MESSAGE_BYTES_MAX};
 use crate::client::{Seen, decode_bytewise, decode_whole, limits};
@@ -20,7 +20,20 @@ fn each_broken_sequence_ends_with_its_error_however_it_arrives() {
 }
 
 #[test]
-fn the_table_has_every_error() {
+fn the_table_has_every_error_of_a_service_that_takes_messages() {
     let in_table: HashSet<_> = BROKEN_FRAMES.iter().map(|case| case.reason).collect();
-    assert_eq!(in_table, HashSet::from(ProtocolError::ALL.map(ProtocolError::reason)));
+    let mut errors = HashSet::from(ProtocolError::ALL.map(ProtocolError::reason));
+    errors.remove(ProtocolError::MessageRefused.reason());
+    assert_eq!(in_table, errors);
+}
+
+#[test]
+fn where_no_message_is_taken_its_header_is_an_error_and_control_frames_are_none() {
+    let limits = DecodeLimits { messages_allowed: false, ..limits(MESSAGE_BYTES_MAX) };
+    let refused = Seen::Error(ProtocolError::MessageRefused);
+    for header in [b"\x81\x85\0\0\0\0", b"\x02\x85\0\0\0\0"] {
+        assert_eq!(decode_bytewise(header, limits), [refused.clone()]);
+    }
+    let ping = b"\x89\x80\0\0\0\0";
+    assert_eq!(decode_whole(ping, limits), [Seen::Ping(Vec::new())]);
 }
