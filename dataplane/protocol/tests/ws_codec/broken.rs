@@ -30,9 +30,9 @@ fn the_table_has_every_error_of_a_service_that_takes_messages() {
 #[test]
 fn where_no_message_is_taken_its_header_is_an_error_and_control_frames_are_none() {
     let limits = DecodeLimits { messages_allowed: false, ..limits(MESSAGE_BYTES_MAX) };
-    let refused = Seen::Error(ProtocolError::MessageRefused);
+    let refused = [Seen::Error(ProtocolError::MessageRefused)];
     for header in [b"\x81\x85\0\0\0\0", b"\x02\x85\0\0\0\0"] {
-        assert_eq!(decode_bytewise(header, limits), [refused.clone()]);
+        assert_eq!(decode_bytewise(header, limits), refused);
     }
     let ping = b"\x89\x80\0\0\0\0";
     assert_eq!(decode_whole(ping, limits), [Seen::Ping(Vec::new())]);
