@@ -157,7 +157,7 @@ impl Scene {
 
     /// The counters of each worker between two turns. The workers turn while somebody waits for it.
     pub(crate) fn snapshot(&mut self) -> Vec<Totals> {
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let controls = &self.controls;
             let asked = scope.spawn(move || controls.snapshot().expect("the workers answer"));
             while !asked.is_finished() {
