@@ -13,8 +13,8 @@ use hioload_buffer::{Frame, FrameId};
 use crate::queue::{Outbound, Queue};
 use crate::slots::FlowSlots;
 use crate::{
-    Backlog, Event, Flow, FlowId, FlushState, Flushed, Place, ReadState, StreamCounters, Streams,
-    Wake,
+    Backlog, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState, StreamCounters,
+    Streams, Wake,
 };
 
 /// [`Streams`] for benchmarks and tests of what is above the seam: the table of flows and the
@@ -176,6 +176,10 @@ impl Streams for CountingStreams {
 
     fn messages_sent(&self, flow: FlowId) -> u64 {
         self.flows.get(flow).map_or(0, Queue::messages_sent)
+    }
+
+    fn held(&self) -> Held {
+        self.outbound.held()
     }
 
     fn flush(&mut self, flow: FlowId) -> Flushed {

@@ -26,7 +26,7 @@ pub(crate) fn run(what: &str, times: &str) {
 fn decode(times: u32) {
     let mut pool = Pool::new(PoolOptions::default());
     let mut decoder = Decoder::new();
-    let limits = DecodeLimits { message_bytes_max: 1 << 20 };
+    let limits = DecodeLimits { message_bytes_max: 1 << 20, messages_allowed: true };
     let mut wire = message();
     for _ in 0..times {
         let Decoded { outcome, .. } = decoder.decode(black_box(&mut wire), &limits, &mut pool);
