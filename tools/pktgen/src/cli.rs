@@ -1,0 +1,349 @@
+//! The command line, and the plan it makes.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::message::HEADER_BYTES;
+use crate::plan::{Audience, ClosedBy, Load, Plan, Scenario, Until};
+
+const AFTER_HELP: &str = "\
+Each message carries its run, publisher, sequence, time and a pattern. Every client
+checks that it gets every message once, in order for each publisher, and whole.
+
+Exit status: 0 all is well, 1 a check failed or the run could not be made or ended,
+2 bad flags.";
+
+/// Plays WebSocket clients against a server, checks what they get, and measures it
+#[derive(Debug, Parser)]
+#[command(name = "hioload-pktgen", version, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+/// What the clients do.
+#[derive(Debug, Subcommand)]
+enum Mode {
+    /// Some clients publish, and all get every message
+    Broadcast {
+        /// Clients that publish as well: the first ones
+        #[arg(long, value_name = "P", default_value_t = 1, value_parser = positive)]
+        publishers: usize,
+
+        /// Clients that read nothing after the upgrade: the last ones. They are not checked, and
+        /// nobody waits for them
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        slow: usize,
+
+        /// The server sends a message to all but its sender
+        #[arg(long)]
+        sender_excluded: bool,
+
+        #[command(flatten)]
+        messages: MessageFlags,
+        #[command(flatten)]
+        common: CommonFlags,
+    },
+    /// Every client gets back what it sends
+    Echo {
+        #[command(flatten)]
+        messages: MessageFlags,
+        #[command(flatten)]
+        common: CommonFlags,
+    },
+    /// Clients connect, upgrade, close, and begin anew; --connections is how many at a time
+    Connect {
+        /// Ends after so many connections instead of --duration
+        #[arg(long, value_name = "M", value_parser = positive_u64, conflicts_with = "duration")]
+        total: Option<u64>,
+
+        /// Who ends the TCP connection first, after the client's Close
+        #[arg(long, value_enum, default_value_t = ClosedBy::Server)]
+        closed_by: ClosedBy,
+
+        #[command(flatten)]
+        common: CommonFlags,
+    },
+    /// Clients connect and stay silent; they answer pings
+    Idle {
+        #[command(flatten)]
+        common: CommonFlags,
+    },
+}
+
+#[derive(Args, Debug)]
+struct MessageFlags {
+    /// Size of a message
+    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = message_len)]
+    size: usize,
+
+    /// Closed loop: messages of a publisher in flight; one is until all who are to get it have it
+    #[arg(long, value_name = "W", default_value_t = 1, value_parser = window)]
+    window: u32,
+
+    /// Open loop: messages a second, of all publishers together. Latency then counts from when a
+    /// message should have been sent
+    #[arg(
+        long,
+        value_name = "R",
+        value_parser = rate,
+        allow_negative_numbers = true,
+        conflicts_with = "window"
+    )]
+    rate: Option<f64>,
+
+    /// Ends after so many messages instead of --duration
+    #[arg(long, value_name = "M", value_parser = positive_u64, conflicts_with = "duration")]
+    messages: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+struct CommonFlags {
+    /// What carries the packets
+    #[arg(long, value_enum, default_value_t = Transport::Kernel)]
+    transport: Transport,
+
+    /// The server
+    #[arg(long, value_name = "HOST:PORT", value_parser = target)]
+    target: String,
+
+    /// Path of the WebSocket endpoint
+    #[arg(long, default_value = "/ws", value_parser = path)]
+    path: String,
+
+    /// Clients, each with a connection
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = positive)]
+    connections: usize,
+
+    /// Threads that the connections are spread over
+    #[arg(long, value_name = "T", default_value_t = 1, value_parser = positive)]
+    threads: usize,
+
+    /// How long to measure
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    duration: Duration,
+
+    /// What comes before that and is checked, but not measured [default: 1s; 0s if a count ends
+    /// the run, and in idle]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    warmup: Option<Duration>,
+
+    /// How long to wait for anything that does not come
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+
+    /// Handshakes under way at a time, so that the server's backlog is not overrun
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = positive)]
+    connecting: usize,
+
+    /// Addresses of this host to connect from, in turn: one gives some 28,000 ports [default: what
+    /// the system chooses; several of 127.0.0.x where one would not do]
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    source: Vec<IpAddr>,
+
+    /// Never sleep while waiting for the server: costs a CPU per thread, and spares the server
+    /// the work of waking this process
+    #[arg(long)]
+    busy_poll: bool,
+
+    /// Process of the server on this host: its CPU time per delivery, its memory (Linux)
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    server_pid: Option<u32>,
+
+    /// Print one line of JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// What carries the packets.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Transport {
+    /// Sockets of the operating system
+    Kernel,
+}
+
+impl Cli {
+    /// What to do, and whether to report it as JSON.
+    ///
+    /// # Errors
+    /// What the flags contradict each other in.
+    pub(crate) fn plan(self) -> Result<(Plan, bool), clap::Error> {
+        let (scenario, common, counted) = self.mode.scenario();
+        let Transport::Kernel = common.transport;
+        let has_warmup = counted.is_none() && scenario != Scenario::Idle;
+        let warmup = common.warmup.unwrap_or(Duration::from_secs(if has_warmup { 1 } else { 0 }));
+        let plan = Plan {
+            scenario,
+            target: common.target,
+            path: common.path,
+            clients: common.connections,
+            threads: common.threads,
+            until: counted.map_or(Until::Elapsed(common.duration), Until::Count),
+            warmup,
+            timeout: common.timeout.max(Duration::from_millis(1)),
+            connecting: common.connecting,
+            sources: common.source,
+            busy_poll: common.busy_poll,
+            server_pid: common.server_pid,
+        };
+        match plan.contradiction() {
+            None => Ok((plan, common.json)),
+            Some(text) => Err(Self::command().error(ErrorKind::ValueValidation, text)),
+        }
+    }
+}
+
+impl Mode {
+    fn scenario(self) -> (Scenario, CommonFlags, Option<u64>) {
+        match self {
+            Self::Broadcast { publishers, slow, sender_excluded, messages, common } => {
+                let audience = Audience { publishers, slow, sender_excluded };
+                let (message_len, load) = (messages.size, messages.load());
+                (Scenario::Broadcast { audience, message_len, load }, common, messages.messages)
+            }
+            Self::Echo { messages, common } => {
+                let (message_len, load) = (messages.size, messages.load());
+                (Scenario::Echo { message_len, load }, common, messages.messages)
+            }
+            Self::Connect { total, closed_by, common } => {
+                (Scenario::Connect { closed_by }, common, total)
+            }
+            Self::Idle { common } => (Scenario::Idle, common, None),
+        }
+    }
+}
+
+impl MessageFlags {
+    fn load(&self) -> Load {
+        self.rate.map_or(Load::Window(self.window), Load::Rate)
+    }
+}
+
+fn target(text: &str) -> Result<String, &'static str> {
+    let (host, port) = text.rsplit_once(':').ok_or("expected HOST:PORT")?;
+    if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        return Err("expected brackets around an IPv6 address: [::1]:8080");
+    }
+    match port.parse::<u16>() {
+        Ok(1..) if !host.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected HOST:PORT, with a port of 1 to 65535"),
+    }
+}
+
+fn path(text: &str) -> Result<String, &'static str> {
+    let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_path && !text.contains('#') {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a path that begins with \"/\", without spaces and \"#\"")
+    }
+}
+
+fn positive(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|count| *count > 0).ok_or("expected a whole number, 1 or more")
+}
+
+fn positive_u64(text: &str) -> Result<u64, &'static str> {
+    text.parse().ok().filter(|count| *count > 0).ok_or("expected a whole number, 1 or more")
+}
+
+fn window(text: &str) -> Result<u32, &'static str> {
+    let window = text.parse().ok().filter(|window| (1..=65_536).contains(window));
+    window.ok_or("expected a whole number, 1 to 65536")
+}
+
+fn message_len(text: &str) -> Result<usize, String> {
+    const MAX: usize = 16 << 20;
+    let len = text.parse().ok().filter(|len| (HEADER_BYTES..=MAX).contains(len));
+    len.ok_or_else(|| format!("expected a number of bytes, {HEADER_BYTES} to {MAX}"))
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let rate = text.parse().ok().filter(|rate: &f64| (0.001..=1e7).contains(rate));
+    rate.ok_or("expected messages a second, 0.001 to 10000000")
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    const EXPECTED: &str = "expected a duration such as 500ms, 10s or 2m, at most 24h";
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or(EXPECTED)?;
+    let (number, unit) = text.split_at(unit_at);
+    let number: u64 = number.parse().map_err(|_| EXPECTED)?;
+    let milliseconds = match unit {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let duration = milliseconds.and_then(|unit| number.checked_mul(unit));
+    duration.filter(|ms| *ms <= 86_400_000).map(Duration::from_millis).ok_or(EXPECTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(flags: &str) -> Result<Plan, clap::Error> {
+        let words = ["hioload-pktgen"].into_iter().chain(flags.split(' '));
+        Ok(Cli::try_parse_from(words)?.plan()?.0)
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_broadcast_is_a_closed_loop_unless_a_rate_is_given() {
+        let closed = plan("broadcast --target [::1]:80 --window 16").unwrap();
+        let load = Load::Window(16);
+        let audience = Audience { publishers: 1, slow: 0, sender_excluded: false };
+        assert_eq!(closed.scenario, Scenario::Broadcast { audience, message_len: 64, load });
+        assert_eq!(closed.until, Until::Elapsed(Duration::from_secs(10)));
+        let open = plan("echo --target a:80 --rate 2.5 --size 1024 --messages 7").unwrap();
+        let load = Load::Rate(2.5);
+        assert_eq!(open.scenario, Scenario::Echo { message_len: 1024, load });
+        assert_eq!((open.until, open.warmup), (Until::Count(7), Duration::ZERO));
+    }
+
+    #[test]
+    fn flags_out_of_bounds_are_refused_by_name() {
+        for (flags, named) in [
+            ("broadcast", "--target"),
+            ("broadcast --target nowhere", "--target"),
+            ("broadcast --target a:0", "--target"),
+            ("broadcast --target a:1 --path ws", "--path"),
+            ("broadcast --target a:1 --size 31", "--size"),
+            ("broadcast --target a:1 --window 0", "--window"),
+            ("broadcast --target a:1 --rate -1", "--rate"),
+            ("broadcast --target a:1 --rate nan", "--rate"),
+            ("broadcast --target a:1 --rate 1 --window 2", "--window"),
+            ("broadcast --target a:1 --duration 1", "--duration"),
+            ("broadcast --target a:1 --duration 99999999999999999999s", "--duration"),
+            ("broadcast --target a:1 --duration 1s --messages 5", "--duration"),
+            ("broadcast --target a:1 --connections 4 --publishers 5", "--publishers"),
+            ("broadcast --target a:1 --connections 4 --threads 5", "--threads"),
+            ("broadcast --target a:1 --connections 4 --slow 3 --threads 2", "--threads"),
+            ("broadcast --target a:1 --connections 100000000", "--connections"),
+            ("broadcast --target a:1 --connections 4 --slow 4", "--slow"),
+            ("broadcast --target a:1 --connections 4 --slow 2 --publishers 3", "--publishers"),
+            ("broadcast --target a:1 --connections 1 --sender-excluded", "--sender-excluded"),
+            (
+                "broadcast --target a:1 --connections 3 --threads 2 --sender-excluded",
+                "--sender-excluded",
+            ),
+            ("broadcast --target ::1:80", "--target"),
+            ("idle --target a:1 --source localhost", "--source"),
+            ("connect --target a:1 --closed-by nobody", "--closed-by"),
+            ("idle --target a:1 --transport dpdk", "--transport"),
+            ("idle --target a:1 --server-pid 0", "--server-pid"),
+        ] {
+            let error = plan(flags).expect_err(flags);
+            assert_eq!(error.exit_code(), 2, "{flags}");
+            assert!(error.to_string().contains(named), "{flags}: {error}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A load generator that plays WebSocket clients, and checks all that they get.
+//!
+//! In comes a command line, out comes a [`std::process::ExitCode`] and a report. In between:
+//!
+//! ```text
+//! cli -> plan -> run --(phases)--> kernel: a driver per thread, its clients, their inbox
+//!                 |                  pace (when to send), message (what), frames (what came),
+//!                 |                  check (was it right), ledger (who has it), latency
+//!                 '-> report <------ shared (what both sides tell each other)
+//! ```
+//!
+//! - `cli`, `plan`: the flags, and what they mean together
+//! - `run`: the phases of a run, and the patience with each
+//! - `kernel/`: clients over the system's sockets; another transport is a neighbour of it
+//! - `message`, `check`, `ledger`, `pace`, `latency`: the same for every transport
+//! - `frames`: a strict reader of what servers send
+//! - `process`, `limits`: CPU and memory of the server, descriptors of this process
+//! - `report`, `progress`: what people and programs see
+//!
+//! No code is shared with the appliance: the HTTP upgrade and all that is sent are tungstenite's
+//! work, frames are read by a reader of its own. Receiving allocates nothing per message, since the
+//! generator must cost far less than what it measures.
+#![forbid(unsafe_code)]
+
+mod check;
+mod cli;
+mod frames;
+mod kernel;
+mod latency;
+mod ledger;
+mod limits;
+mod message;
+mod pace;
+mod plan;
+mod process;
+mod progress;
+mod report;
+mod run;
+mod shared;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+pub use cli::Cli;
+
+/// A check failed, or the run could not be made.
+const EXIT_FAILED: u8 = 1;
+
+/// Does what the flags say, and prints what came of it.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let (plan, as_json) = match cli.plan() {
+        Ok(plan) => plan,
+        Err(error) => error.exit(),
+    };
+    let report = match run::conduct(plan) {
+        Ok(report) => report,
+        Err(reason) => {
+            // Where nobody reads it, the status still tells.
+            let _ = writeln!(io::stderr(), "hioload-pktgen: {reason}");
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
+    if let (true, Some(verdict)) = (as_json, report.verdict()) {
+        let _ = writeln!(io::stderr(), "hioload-pktgen: {verdict}");
+    }
+    let text = if as_json {
+        // Numbers, strings and lists: there is nothing in it that JSON could not say.
+        serde_json::to_string(&report).unwrap_or_default()
+    } else {
+        report.to_string().trim_end().to_owned()
+    };
+    let printed = writeln!(io::stdout(), "{text}");
+    if report.ok && printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) }
+}

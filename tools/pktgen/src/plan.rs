@@ -1,0 +1,207 @@
+//! What is to be done: the flags, checked.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::check::Expected;
+
+/// A sequence for each client and publisher is kept; more would be memory for no use.
+const SEQUENCES_MAX: usize = 100_000_000;
+/// More threads than that are an oversight.
+const THREADS_MAX: usize = 1024;
+const CLIENTS_MAX: usize = 1_000_000;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) scenario: Scenario,
+    /// Host and port.
+    pub(crate) target: String,
+    pub(crate) path: String,
+    /// All of them, slow ones included.
+    pub(crate) clients: usize,
+    pub(crate) threads: usize,
+    pub(crate) until: Until,
+    pub(crate) warmup: Duration,
+    /// How long nothing may happen before the run is given up.
+    pub(crate) timeout: Duration,
+    /// Handshakes under way at a time.
+    pub(crate) connecting: usize,
+    /// Addresses to connect from, in turn. Empty: what the system chooses.
+    pub(crate) sources: Vec<IpAddr>,
+    pub(crate) busy_poll: bool,
+    pub(crate) server_pid: Option<u32>,
+}
+
+/// What the clients do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Scenario {
+    Broadcast { audience: Audience, message_len: usize, load: Load },
+    Echo { message_len: usize, load: Load },
+    Connect { closed_by: ClosedBy },
+    Idle,
+}
+
+/// Who says something in a broadcast, and who hears it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Audience {
+    /// The first of the clients.
+    pub(crate) publishers: usize,
+    /// The last of the clients: they read nothing.
+    pub(crate) slow: usize,
+    pub(crate) sender_excluded: bool,
+}
+
+/// Who ends the TCP connection first, and so is left with TIME-WAIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClosedBy {
+    /// The server, once the Close is answered (RFC 6455 section 7.1.1)
+    Server,
+    /// The client, once the Close is answered
+    Client,
+    /// The client, by a reset in place of a Close: no TIME-WAIT on either side
+    Reset,
+}
+
+/// When a publisher sends its next message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Load {
+    /// As long as fewer than these of it are in flight.
+    Window(u32),
+    /// When it is due: so many a second, of all publishers together.
+    Rate(f64),
+}
+
+impl Load {
+    pub(crate) fn window(self) -> Option<u32> {
+        if let Self::Window(window) = self { Some(window) } else { None }
+    }
+
+    pub(crate) fn rate(self) -> Option<f64> {
+        if let Self::Rate(rate) = self { Some(rate) } else { None }
+    }
+}
+
+/// What ends the measurement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Until {
+    Elapsed(Duration),
+    /// So many messages were published, or connections made.
+    Count(u64),
+}
+
+impl Plan {
+    /// What the numbers contradict each other in, by flag.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        let Self { clients, threads, .. } = *self;
+        if clients > CLIENTS_MAX {
+            return Some(format!("--connections {clients}: at most {CLIENTS_MAX}"));
+        }
+        if self.slow() >= clients {
+            let slow = self.slow();
+            return Some(format!("--slow {slow}: fewer than --connections, which is {clients}"));
+        }
+        let readers = self.readers();
+        if threads > readers.min(THREADS_MAX) {
+            let most = readers.min(THREADS_MAX);
+            return Some(format!(
+                "--threads {threads}: at most {most}, each needs a client that reads"
+            ));
+        }
+        let Scenario::Broadcast { audience, load, .. } = self.scenario else { return None };
+        let Audience { publishers, sender_excluded, .. } = audience;
+        if publishers > readers {
+            return Some(format!("--publishers {publishers}: at most {readers}, who read as well"));
+        }
+        // Each thread has someone to wait for, whoever publishes.
+        if sender_excluded && readers < 2 * threads {
+            return Some("--sender-excluded: each thread needs two clients that read".to_owned());
+        }
+        let window = if let Load::Window(window) = load { window as usize } else { 1 };
+        if publishers * clients.max(window) > SEQUENCES_MAX {
+            return Some(format!(
+                "--publishers {publishers}: too many for these --connections and this --window"
+            ));
+        }
+        None
+    }
+
+    pub(crate) fn message_len(&self) -> usize {
+        match self.scenario {
+            Scenario::Broadcast { message_len, .. } | Scenario::Echo { message_len, .. } => {
+                message_len
+            }
+            Scenario::Connect { .. } | Scenario::Idle => 0,
+        }
+    }
+
+    /// Publishers are the first clients.
+    pub(crate) fn publishers(&self) -> usize {
+        match self.scenario {
+            Scenario::Broadcast { audience, .. } => audience.publishers,
+            Scenario::Echo { .. } => self.clients,
+            Scenario::Connect { .. } | Scenario::Idle => 0,
+        }
+    }
+
+    pub(crate) fn load(&self) -> Option<Load> {
+        match self.scenario {
+            Scenario::Broadcast { load, .. } | Scenario::Echo { load, .. } => Some(load),
+            Scenario::Connect { .. } | Scenario::Idle => None,
+        }
+    }
+
+    pub(crate) fn is_broadcast(&self) -> bool {
+        matches!(self.scenario, Scenario::Broadcast { .. })
+    }
+
+    pub(crate) fn is_connect(&self) -> bool {
+        matches!(self.scenario, Scenario::Connect { .. })
+    }
+
+    pub(crate) fn expected(&self) -> Expected {
+        match self.scenario {
+            Scenario::Broadcast { audience, .. } => Expected::All {
+                publishers: audience.publishers,
+                sender_excluded: audience.sender_excluded,
+            },
+            Scenario::Echo { .. } | Scenario::Connect { .. } | Scenario::Idle => Expected::Own,
+        }
+    }
+
+    /// The last clients, which read nothing.
+    pub(crate) fn slow(&self) -> usize {
+        if let Scenario::Broadcast { audience, .. } = self.scenario { audience.slow } else { 0 }
+    }
+
+    pub(crate) fn sender_excluded(&self) -> bool {
+        matches!(self.scenario, Scenario::Broadcast { audience, .. } if audience.sender_excluded)
+    }
+
+    /// Clients that read, and are checked: the first ones.
+    pub(crate) fn readers(&self) -> usize {
+        self.clients - self.slow()
+    }
+
+    /// How many clients are to get each message.
+    pub(crate) fn receivers(&self) -> usize {
+        match self.scenario {
+            Scenario::Broadcast { audience, .. } => {
+                self.readers() - usize::from(audience.sender_excluded)
+            }
+            Scenario::Echo { .. } => 1,
+            Scenario::Connect { .. } | Scenario::Idle => 0,
+        }
+    }
+
+    /// Client `n` is that of thread `n % threads`, so that each has its share of publishers.
+    pub(crate) fn clients_of(&self, thread: usize) -> usize {
+        (self.clients - thread).div_ceil(self.threads)
+    }
+
+    /// Those clients of a thread that read. They are its first ones.
+    pub(crate) fn readers_of(&self, thread: usize) -> usize {
+        (self.readers() - thread).div_ceil(self.threads)
+    }
+}

@@ -1,0 +1,257 @@
+//! What a run found out: as a table for people, or as one line of JSON.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::check::{Offence, Offences};
+use crate::latency::{Latency, Summary};
+use crate::plan::{Load, Plan, Scenario};
+
+/// Names end in their unit. A field is `null` where the mode has no such figure. `README.md` of
+/// this crate describes them one by one.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Report {
+    mode: &'static str,
+    transport: &'static str,
+    target: String,
+    address: String,
+    connections: usize,
+    slow: usize,
+    threads: usize,
+    publishers: Option<usize>,
+    size_bytes: Option<usize>,
+    window: Option<u32>,
+    rate_per_s: Option<f64>,
+    measured_s: f64,
+    messages: Option<u64>,
+    deliveries: Option<u64>,
+    deliveries_per_s: Option<f64>,
+    latency_us: Option<Summary>,
+    connects: u64,
+    connects_per_s: Option<f64>,
+    tcp_connect_us: Option<Summary>,
+    upgrade_us: Option<Summary>,
+    client_cpu_s: Option<f64>,
+    client_cpu_share: Option<f64>,
+    client_cpu_ns_per_delivery: Option<f64>,
+    server_pid: Option<u32>,
+    server_cpu_s: Option<f64>,
+    server_cpu_share: Option<f64>,
+    server_cpu_ns_per_delivery: Option<f64>,
+    server_cpu_us_per_connect: Option<f64>,
+    server_rss_before_bytes: Option<u64>,
+    server_rss_bytes: Option<u64>,
+    server_rss_bytes_per_connection: Option<f64>,
+    pub(crate) ok: bool,
+    lost: u64,
+    duplicated: u64,
+    reordered: u64,
+    damaged: u64,
+    unexpected: u64,
+    protocol_errors: u64,
+    disconnected: u64,
+    slow_disconnected: u64,
+    examples: Vec<String>,
+    error: Option<String>,
+}
+
+/// What was counted while the run went on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Measurement {
+    pub(crate) seconds: f64,
+    /// Deliveries, or connections in connect mode.
+    pub(crate) measured: u64,
+    pub(crate) published: u64,
+    pub(crate) connects: u64,
+    pub(crate) client_cpu_s: Option<f64>,
+    pub(crate) server: Option<ServerUse>,
+}
+
+/// What the server took of its host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServerUse {
+    pub(crate) pid: u32,
+    pub(crate) cpu_s: f64,
+    /// Resident memory before the first connection, and at the end of the measurement.
+    pub(crate) rss_before_bytes: u64,
+    pub(crate) rss_bytes: u64,
+    /// Connections that were open then.
+    pub(crate) open: u64,
+}
+
+/// What the threads have to say, put together.
+#[derive(Debug)]
+pub(crate) struct Results {
+    pub(crate) delivery: Latency,
+    pub(crate) connect: Latency,
+    pub(crate) upgrade: Latency,
+    pub(crate) offences: Offences,
+    pub(crate) slow_disconnected: u64,
+    pub(crate) failure: Option<String>,
+}
+
+impl Report {
+    #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+    pub(crate) fn new(plan: &Plan, address: String, run: &Measurement, results: Results) -> Self {
+        let per_s = |count: u64| if run.seconds > 0.0 { count as f64 / run.seconds } else { 0.0 };
+        let share = |cpu_s: f64| (run.seconds > 0.0).then(|| cpu_s / run.seconds);
+        let each = |amount: f64| (run.measured > 0).then(|| amount / run.measured as f64);
+        let has_messages = plan.load().is_some();
+        let deliveries = has_messages.then_some(run.measured);
+        let server_cpu_s = run.server.map(|server| server.cpu_s);
+        let of_delivery = |cpu_s: f64| each(cpu_s * 1e9).filter(|_| has_messages);
+        let of_connect = |cpu_s: f64| each(cpu_s * 1e6).filter(|_| plan.is_connect());
+        let of_connection = |server: ServerUse| {
+            let grown = server.rss_bytes as f64 - server.rss_before_bytes as f64;
+            (server.open > 0).then(|| grown / server.open as f64)
+        };
+        let offences = results.offences;
+        Self {
+            mode: match plan.scenario {
+                Scenario::Broadcast { .. } => "broadcast",
+                Scenario::Echo { .. } => "echo",
+                Scenario::Connect { .. } => "connect",
+                Scenario::Idle => "idle",
+            },
+            transport: "kernel",
+            target: plan.target.clone(),
+            address,
+            connections: plan.clients,
+            slow: plan.slow(),
+            threads: plan.threads,
+            publishers: has_messages.then(|| plan.publishers()),
+            size_bytes: has_messages.then(|| plan.message_len()),
+            window: plan.load().and_then(Load::window),
+            rate_per_s: plan.load().and_then(Load::rate),
+            measured_s: run.seconds,
+            messages: has_messages.then_some(run.published),
+            deliveries,
+            deliveries_per_s: deliveries.map(per_s),
+            latency_us: results.delivery.summary(),
+            connects: if plan.is_connect() { run.measured } else { run.connects },
+            connects_per_s: plan.is_connect().then(|| per_s(run.measured)),
+            tcp_connect_us: results.connect.summary(),
+            upgrade_us: results.upgrade.summary(),
+            client_cpu_s: run.client_cpu_s,
+            client_cpu_share: run.client_cpu_s.and_then(share),
+            client_cpu_ns_per_delivery: run.client_cpu_s.and_then(of_delivery),
+            server_pid: run.server.map(|server| server.pid),
+            server_cpu_s,
+            server_cpu_share: server_cpu_s.and_then(share),
+            server_cpu_ns_per_delivery: server_cpu_s.and_then(of_delivery),
+            server_cpu_us_per_connect: server_cpu_s.and_then(of_connect),
+            server_rss_before_bytes: run.server.map(|server| server.rss_before_bytes),
+            server_rss_bytes: run.server.map(|server| server.rss_bytes),
+            server_rss_bytes_per_connection: run.server.and_then(of_connection),
+            ok: offences.total() == 0 && results.failure.is_none(),
+            lost: offences.count(Offence::Lost),
+            duplicated: offences.count(Offence::Duplicated),
+            reordered: offences.count(Offence::Reordered),
+            damaged: offences.count(Offence::Damaged),
+            unexpected: offences.count(Offence::Unexpected),
+            protocol_errors: offences.count(Offence::Protocol),
+            disconnected: offences.count(Offence::Disconnected),
+            slow_disconnected: results.slow_disconnected,
+            examples: offences.examples,
+            error: results.failure,
+        }
+    }
+
+    /// What went wrong, in a line.
+    pub(crate) fn verdict(&self) -> Option<String> {
+        let mut parts: Vec<String> = self
+            .offences()
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect();
+        parts.extend(self.error.clone());
+        (!self.ok).then(|| parts.join(", "))
+    }
+
+    fn offences(&self) -> [(&'static str, u64); 7] {
+        [
+            ("lost", self.lost),
+            ("duplicated", self.duplicated),
+            ("reordered", self.reordered),
+            ("damaged", self.damaged),
+            ("unexpected", self.unexpected),
+            ("protocol errors", self.protocol_errors),
+            ("disconnected", self.disconnected),
+        ]
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mode, target, connections, threads, slow, .. } = self;
+        let thread_s = if *threads == 1 { "thread" } else { "threads" };
+        write!(f, "{mode} at {target}: {connections} connections on {threads} {thread_s}")?;
+        if *slow > 0 {
+            write!(f, ", {slow} of them slow ({} disconnected)", self.slow_disconnected)?;
+        }
+        writeln!(f)?;
+        let mut row = |name: &str, value: String| writeln!(f, "  {name:<24}{value}");
+        row("measured", format!("{:.2} s", self.measured_s))?;
+        if let (Some(messages), Some(deliveries), Some(rate)) =
+            (self.messages, self.deliveries, self.deliveries_per_s)
+        {
+            row("messages", messages.to_string())?;
+            row("deliveries", format!("{deliveries}, {rate:.0} a second"))?;
+        }
+        let connects = self.connects;
+        row(
+            "connects",
+            match self.connects_per_s {
+                Some(rate) => format!("{connects}, {rate:.0} a second"),
+                None => connects.to_string(),
+            },
+        )?;
+        for (name, summary) in [
+            ("latency", &self.latency_us),
+            ("TCP connect", &self.tcp_connect_us),
+            ("upgrade", &self.upgrade_us),
+        ] {
+            if let Some(summary) = summary {
+                row(name, summary.to_string())?;
+            }
+        }
+        for (name, value) in [
+            ("server CPU", self.server_cpu_share.map(percent)),
+            (
+                "server CPU per delivery",
+                self.server_cpu_ns_per_delivery.map(|ns| format!("{ns:.0} ns")),
+            ),
+            (
+                "server CPU per connect",
+                self.server_cpu_us_per_connect.map(|us| format!("{us:.1} us")),
+            ),
+            ("server memory", self.server_rss_bytes.map(|bytes| format!("{} KiB", bytes / 1024))),
+            (
+                "  per connection",
+                self.server_rss_bytes_per_connection.map(|bytes| format!("{bytes:.0} bytes")),
+            ),
+            ("client CPU", self.client_cpu_share.map(percent)),
+            (
+                "client CPU per delivery",
+                self.client_cpu_ns_per_delivery.map(|ns| format!("{ns:.0} ns")),
+            ),
+        ] {
+            if let Some(value) = value {
+                row(name, value)?;
+            }
+        }
+        let all_is_well = match self.deliveries {
+            Some(_) => "every message once, in order and whole",
+            None => "all connections as they should be",
+        };
+        let verdict = self.verdict().map(|verdict| format!("FAILED: {verdict}"));
+        row("checks", verdict.unwrap_or_else(|| all_is_well.to_owned()))?;
+        self.examples.iter().try_for_each(|example| row("", example.clone()))
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} % of a core", share * 100.0)
+}

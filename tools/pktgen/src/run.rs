@@ -1,0 +1,330 @@
+//! Conducts a run: from phase to phase, with a bound on everything that is waited for.
+
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::check::Offences;
+use crate::kernel::Fleet;
+use crate::latency::Latency;
+use crate::limits;
+use crate::plan::{Load, Plan, Until};
+use crate::process::Process;
+use crate::progress::Progress;
+use crate::report::{Measurement, Report, Results, ServerUse};
+use crate::shared::{Phase, Shared, Sums};
+
+/// How often the threads' counters are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+
+/// After a failure nothing has to arrive any more; what is slower than that is taken for lost.
+const SETTLE_MAX: Duration = Duration::from_millis(500);
+
+/// Runs what is planned.
+///
+/// # Errors
+/// Why it could not begin. What goes wrong later stands in the report.
+pub(crate) fn conduct(plan: Plan) -> Result<Report, String> {
+    limits::make_room(plan.clients, plan.threads)?;
+    let address = resolve(&plan.target, plan.timeout)?;
+    let server = plan.server_pid.map(Process::find).transpose()?;
+    let rss_before_bytes = server.map_or(Ok(0), Process::memory)?;
+    let shared = Arc::new(Shared::new(plan));
+    let fleet = Fleet::start(&shared, address)?;
+    let mut conductor = Conductor {
+        shared: &shared,
+        fleet: &fleet,
+        server,
+        progress: Progress::new(),
+        measurement: Measurement::default(),
+        rss_before_bytes,
+    };
+    if let Err(reason) = conductor.run() {
+        shared.fail(|| reason);
+        conductor.settle();
+    }
+    conductor.close();
+    let Conductor { progress, measurement, .. } = conductor;
+    drop(progress);
+    let results = results(&shared, fleet);
+    Ok(Report::new(&shared.plan, address.to_string(), &measurement, results))
+}
+
+/// The first address of the target that takes a connection. Where there is but one it is not
+/// tried.
+fn resolve(target: &str, timeout: Duration) -> Result<SocketAddr, String> {
+    let addresses = target.to_socket_addrs().map_err(|error| format!("{target}: {error}"))?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    match addresses[..] {
+        [] => return Err(format!("{target}: no address of that name")),
+        [only] => return Ok(only),
+        _ => {}
+    }
+    let mut refusals = Vec::new();
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(_) => return Ok(address),
+            Err(error) => refusals.push(format!("{address}: {error}")),
+        }
+    }
+    Err(format!("{target}: {}", refusals.join("; ")))
+}
+
+struct Conductor<'a> {
+    shared: &'a Shared,
+    fleet: &'a Fleet,
+    server: Option<Process>,
+    progress: Progress,
+    measurement: Measurement,
+    rss_before_bytes: u64,
+}
+
+/// Both sides' use of the CPU up to a moment.
+struct Clock {
+    at: Instant,
+    server: Duration,
+    generator: Option<Duration>,
+}
+
+impl Conductor<'_> {
+    fn run(&mut self) -> Result<(), String> {
+        let plan = &self.shared.plan;
+        let (clients, readers) = (plan.clients as u64, plan.readers() as u64);
+        if !plan.is_connect() {
+            let done = |sums: &Sums| (sums.handshakes, clients);
+            self.wait("connecting", "clients are connected", done)?;
+        }
+        if plan.is_broadcast() {
+            self.enter(Phase::RollCall);
+            let done = |sums: &Sums| (sums.roll_called, readers);
+            self.wait("roll call", "clients hear a broadcast", done)?;
+        }
+        let warmup = plan.warmup;
+        if warmup.is_zero() {
+            self.shared.begin_measuring();
+        }
+        let mut began = self.clock()?;
+        let mut published_before = 0;
+        self.enter(Phase::Run);
+        if !warmup.is_zero() {
+            self.hold("warming up", warmup)?;
+            published_before = self.shared.published_total();
+            self.shared.begin_measuring();
+            began = self.clock()?;
+        }
+        match plan.until {
+            Until::Elapsed(duration) => self.hold("measuring", duration)?,
+            Until::Count(count) => {
+                let done = |_: &Sums| (count - self.shared.tickets_left(), count);
+                self.wait("measuring", "have begun", done)?;
+                self.enter(Phase::Drain);
+                self.drain()?;
+            }
+        }
+        self.shared.end_measuring();
+        let ended = self.clock()?;
+        self.measure(&began, &ended, published_before)?;
+        self.enter(Phase::Drain);
+        self.drain()
+    }
+
+    /// Waits until all that was sent has arrived, or all connections have ended.
+    fn drain(&self) -> Result<(), String> {
+        if self.shared.plan.is_connect() {
+            let begun = self.shared.sums().under_way;
+            let done = |sums: &Sums| (begun.saturating_sub(sums.under_way), begun);
+            return self.wait("draining", "last connections have ended", done);
+        }
+        let (_, sent) = self.deliveries(&Sums::default());
+        self.wait("draining", "deliveries are accounted for", |sums| (sums.settled, sent))
+    }
+
+    /// Deliveries that are settled, and that were sent.
+    fn deliveries(&self, sums: &Sums) -> (u64, u64) {
+        let sent = self.shared.published_total() * self.shared.plan.receivers() as u64;
+        (sums.settled, sent)
+    }
+
+    /// Lets the run go on for a time, unless something is sent and nothing arrives.
+    fn hold(&self, phase: &str, duration: Duration) -> Result<(), String> {
+        let began = Instant::now();
+        let mut watch = Watch::new(self.shared.plan.timeout);
+        loop {
+            let elapsed = began.elapsed();
+            if elapsed >= duration {
+                return Ok(());
+            }
+            self.progress.show(phase, millis(elapsed), millis(duration));
+            self.failure()?;
+            let sums = self.shared.sums();
+            let (settled, sent) = self.deliveries(&sums);
+            let is_waiting = settled < sent || self.shared.plan.is_connect();
+            if watch.is_over(settled + sums.handshakes) && is_waiting {
+                let what = if self.shared.plan.is_connect() {
+                    format!("{} connections were made", sums.handshakes)
+                } else {
+                    format!("{settled} of {sent} deliveries are accounted for")
+                };
+                return Err(self.timed_out(phase, &what));
+            }
+            thread::sleep(LOOK_INTERVAL.min(duration - elapsed));
+        }
+    }
+
+    /// Waits until all of something is done, as long as there is progress.
+    fn wait(
+        &self,
+        phase: &str,
+        what: &str,
+        done: impl Fn(&Sums) -> (u64, u64),
+    ) -> Result<(), String> {
+        let mut watch = Watch::new(self.shared.plan.timeout);
+        loop {
+            let sums = self.shared.sums();
+            let (part, all) = done(&sums);
+            if part >= all {
+                return Ok(());
+            }
+            self.progress.show(phase, part, all);
+            self.failure()?;
+            // Arrivals are progress while a count of messages is being sent, too.
+            let is_idle = self.is_between_messages(&sums);
+            if watch.is_over(part + sums.settled + sums.handshakes) && !is_idle {
+                return Err(self.timed_out(phase, &format!("{part} of {all} {what}")));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// In the open loop a message may be due much later than the one before has arrived.
+    fn is_between_messages(&self, sums: &Sums) -> bool {
+        let is_open_loop = matches!(self.shared.plan.load(), Some(Load::Rate(_)));
+        let (settled, sent) = self.deliveries(sums);
+        is_open_loop && self.shared.phase() == Phase::Run && settled >= sent
+    }
+
+    /// After a failure: lets what is under way arrive, so that it is not taken for lost.
+    fn settle(&self) {
+        self.enter(Phase::Drain);
+        let mut watch = Watch::new(self.shared.plan.timeout.min(SETTLE_MAX));
+        loop {
+            let (settled, sent) = self.deliveries(&self.shared.sums());
+            if settled >= sent || watch.is_over(settled) {
+                return;
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    fn timed_out(&self, phase: &str, what: &str) -> String {
+        format!("{phase}: {what}, and no more within {:?}", self.shared.plan.timeout)
+    }
+
+    fn failure(&self) -> Result<(), String> {
+        self.shared.failure().map_or(Ok(()), Err)
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.shared.enter(phase);
+        self.fleet.wake();
+    }
+
+    /// Ends all connections in order, for a while at most, and then the threads.
+    fn close(&self) {
+        self.enter(Phase::Close);
+        // What a run that went wrong leaves open is not worth much patience.
+        let patience = self.shared.plan.timeout.min(Duration::from_secs(5));
+        let mut watch = Watch::new(patience);
+        loop {
+            let open = self.shared.sums().open;
+            if open == 0 || watch.is_over(open) {
+                break;
+            }
+            self.progress.show("closing", 0, 1);
+            thread::sleep(LOOK_INTERVAL);
+        }
+        self.enter(Phase::End);
+    }
+
+    fn clock(&self) -> Result<Clock, String> {
+        Ok(Clock {
+            at: Instant::now(),
+            server: self.server.map_or(Ok(Duration::ZERO), Process::cpu)?,
+            generator: Process::own().and_then(|own| own.cpu().ok()),
+        })
+    }
+
+    fn measure(&mut self, from: &Clock, to: &Clock, published_before: u64) -> Result<(), String> {
+        let sums = self.shared.sums();
+        let generator = from.generator.zip(to.generator);
+        self.measurement = Measurement {
+            seconds: (to.at - from.at).as_secs_f64(),
+            measured: sums.measured,
+            published: self.shared.published_total() - published_before,
+            connects: sums.handshakes,
+            client_cpu_s: generator.map(|(from, to)| to.saturating_sub(from).as_secs_f64()),
+            server: None,
+        };
+        if let (Some(server), Some(pid)) = (self.server, self.shared.plan.server_pid) {
+            self.measurement.server = Some(ServerUse {
+                pid,
+                cpu_s: to.server.saturating_sub(from.server).as_secs_f64(),
+                rss_before_bytes: self.rss_before_bytes,
+                rss_bytes: server.memory()?,
+                open: sums.open,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn results(shared: &Shared, fleet: Fleet) -> Results {
+    let mut results = Results {
+        delivery: Latency::new(),
+        connect: Latency::new(),
+        upgrade: Latency::new(),
+        offences: Offences::default(),
+        slow_disconnected: 0,
+        failure: None,
+    };
+    for outcome in fleet.join() {
+        let Some(outcome) = outcome else {
+            shared.fail(|| "a thread of the generator panicked".to_owned());
+            continue;
+        };
+        results.delivery.merge(&outcome.delivery);
+        results.connect.merge(&outcome.connect);
+        results.upgrade.merge(&outcome.upgrade);
+        results.offences.merge(outcome.offences);
+        results.slow_disconnected += outcome.slow_disconnected;
+    }
+    let target = &shared.plan.target;
+    results.failure = shared.failure().map(|reason| format!("{target}: {reason}"));
+    results
+}
+
+/// Tells when nothing has changed for too long.
+struct Watch {
+    patience: Duration,
+    seen: u64,
+    since: Instant,
+}
+
+impl Watch {
+    fn new(patience: Duration) -> Self {
+        Self { patience, seen: 0, since: Instant::now() }
+    }
+
+    fn is_over(&mut self, progress: u64) -> bool {
+        if progress != self.seen {
+            self.seen = progress;
+            self.since = Instant::now();
+        }
+        self.since.elapsed() >= self.patience
+    }
+}
