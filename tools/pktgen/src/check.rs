@@ -192,18 +192,23 @@ impl Checker {
         self.gone.insert(client);
     }
 
-    /// Ends the run: what has not come by now is lost.
-    pub(crate) fn finish(&mut self, published: impl Fn(usize) -> u64) {
+    /// Ends the run: what has not come by now is lost. `published` says how many each publisher has
+    /// sent, if that can be said.
+    pub(crate) fn finish(&mut self, published: impl Fn(usize) -> Option<u64>) {
         for client in 0..self.next.len() / self.publishers().max(1) {
             if self.gone.contains(&client) {
                 continue;
             }
             for publisher in self.publishers_of(client) {
-                let Some(at) = self.track(client, publisher) else { continue };
-                for sequence in self.next[at]..published(publisher) {
+                let (Some(at), Some(published)) =
+                    (self.track(client, publisher), published(publisher))
+                else {
+                    continue;
+                };
+                for sequence in self.next[at]..published {
                     self.miss(Missing { client, publisher, sequence });
                 }
-                self.next[at] = published(publisher);
+                self.next[at] = published;
             }
         }
         for Missing { client, publisher, sequence } in std::mem::take(&mut self.missing) {
@@ -361,7 +366,7 @@ mod tests {
         for message in messages {
             checker.take(0, message, |_| 10);
         }
-        checker.finish(|_| 10);
+        checker.finish(|_| Some(10));
         checker.offences
     }
 
@@ -445,7 +450,7 @@ mod tests {
         let mut checker = Checker::new(RUN, LEN, expected, 2, (0, 1));
         assert!(matches!(checker.take(1, &message(0, 0), |_| 1), Verdict::Arrived(_)));
         assert_eq!(checker.take(0, &message(0, 0), |_| 1), Verdict::Aside);
-        checker.finish(|_| 1);
+        checker.finish(|_| Some(1));
         assert_only(&checker.offences, Offence::Unexpected, 1);
     }
 
@@ -457,8 +462,16 @@ mod tests {
             checker.take(client, &message(0, 2), |_| 10);
         }
         checker.leave(1);
-        checker.finish(|_| 10);
+        checker.finish(|_| Some(10));
         assert_only(&checker.offences, Offence::Lost, 1 + 7 + 1);
+    }
+
+    #[test]
+    fn of_a_publisher_that_is_gone_only_gaps_are_lost() {
+        let mut checker = Checker::new(RUN, LEN, all_of(1), 1, (0, 1));
+        checker.take(0, &message(0, 1), |_| 10);
+        checker.finish(|_| None);
+        assert_only(&checker.offences, Offence::Lost, 1);
     }
 
     #[test]
@@ -466,7 +479,7 @@ mod tests {
         let mut checker = Checker::new(RUN, LEN, Expected::Own, 2, (1, 2));
         assert!(matches!(checker.take(1, &message(3, 0), |_| 1), Verdict::Arrived(_)));
         assert_eq!(checker.take(1, &message(1, 0), |_| 1), Verdict::Aside);
-        checker.finish(|_| 1);
+        checker.finish(|_| Some(1));
         assert_eq!(checker.offences.count(Offence::Unexpected), 1);
         assert_eq!(checker.offences.count(Offence::Lost), 1, "client 1 got nothing");
     }

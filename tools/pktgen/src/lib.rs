@@ -4,8 +4,9 @@
 //!
 //! ```text
 //! cli -> plan -> run --(phases)--> kernel: a driver per thread, its clients, their inbox
-//!                 |                  pace (when to send), message (what), frames (what came),
-//!                 |                  check (was it right), ledger (who has it), latency
+//!                 |                  pace (when to send), message (what), outgoing (framed),
+//!                 |                  frames (what came), check (was it right), ledger (who has
+//!                 |                  it), latency
 //!                 '-> report <------ shared (what both sides tell each other)
 //! ```
 //!
@@ -13,12 +14,12 @@
 //! - `run`: the phases of a run, and the patience with each
 //! - `kernel/`: clients over the system's sockets; another transport is a neighbour of it
 //! - `message`, `check`, `ledger`, `pace`, `latency`: the same for every transport
-//! - `frames`: a strict reader of what servers send
+//! - `outgoing`: frames of a client; `frames`: a strict reader of what servers send
 //! - `process`, `limits`: CPU and memory of the server, descriptors of this process
 //! - `report`, `progress`: what people and programs see
 //!
-//! No code is shared with the appliance: the HTTP upgrade and all that is sent are tungstenite's
-//! work, frames are read by a reader of its own. Receiving allocates nothing per message, since the
+//! No code is shared with the appliance: upgrade and framing are the client's side of RFC 6455,
+//! written for this and tested against tungstenite. Nothing is allocated per message, since the
 //! generator must cost far less than what it measures.
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,7 @@ mod latency;
 mod ledger;
 mod limits;
 mod message;
+mod outgoing;
 mod pace;
 mod plan;
 mod process;
@@ -63,6 +65,9 @@ pub fn run(cli: Cli) -> ExitCode {
     };
     if let (true, Some(verdict)) = (as_json, report.verdict()) {
         let _ = writeln!(io::stderr(), "hioload-pktgen: {verdict}");
+        for example in report.examples() {
+            let _ = writeln!(io::stderr(), "  {example}");
+        }
     }
     let text = if as_json {
         // Numbers, strings and lists: there is nothing in it that JSON could not say.

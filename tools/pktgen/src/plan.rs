@@ -205,3 +205,24 @@ impl Plan {
         (self.readers() - thread).div_ceil(self.threads)
     }
 }
+
+#[cfg(test)]
+impl Plan {
+    /// A plan for one thread that ends by itself.
+    pub(crate) fn of(scenario: Scenario, clients: usize) -> Self {
+        Self {
+            scenario,
+            target: "127.0.0.1:1".to_owned(),
+            path: "/".to_owned(),
+            clients,
+            threads: 1,
+            until: Until::Elapsed(Duration::ZERO),
+            warmup: Duration::ZERO,
+            timeout: Duration::from_secs(1),
+            connecting: 1,
+            sources: Vec::new(),
+            busy_poll: false,
+            server_pid: None,
+        }
+    }
+}

@@ -170,6 +170,11 @@ impl Report {
         (!self.ok).then(|| parts.join(", "))
     }
 
+    /// The first offences, in words.
+    pub(crate) fn examples(&self) -> &[String] {
+        &self.examples
+    }
+
     fn offences(&self) -> [(&'static str, u64); 7] {
         [
             ("lost", self.lost),

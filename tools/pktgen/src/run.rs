@@ -18,8 +18,10 @@ use crate::shared::{Phase, Shared, Sums};
 /// How often the threads' counters are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
+/// Clients give up first, since they know what they wait for.
+const GRACE: Duration = Duration::from_millis(200);
 /// After a failure nothing has to arrive any more; what is slower than that is taken for lost.
-const SETTLE_MAX: Duration = Duration::from_millis(500);
+const SETTLE_MAX: Duration = Duration::from_secs(2);
 
 /// Runs what is planned.
 ///
@@ -98,7 +100,14 @@ impl Conductor<'_> {
         if plan.is_broadcast() {
             self.enter(Phase::RollCall);
             let done = |sums: &Sums| (sums.roll_called, readers);
-            self.wait("roll call", "clients hear a broadcast", done)?;
+            self.wait("roll call", "clients hear a broadcast", done).map_err(|reason| {
+                let is_one_left_out = self.shared.sums().roll_called + 1 == readers;
+                if is_one_left_out && !plan.sender_excluded() {
+                    format!("{reason} (is it the sender that is left out? see --sender-excluded)")
+                } else {
+                    reason
+                }
+            })?;
         }
         let warmup = plan.warmup;
         if warmup.is_zero() {
@@ -149,7 +158,7 @@ impl Conductor<'_> {
     /// Lets the run go on for a time, unless something is sent and nothing arrives.
     fn hold(&self, phase: &str, duration: Duration) -> Result<(), String> {
         let began = Instant::now();
-        let mut watch = Watch::new(self.shared.plan.timeout);
+        let mut watch = Watch::new(self.shared.plan.timeout + GRACE);
         loop {
             let elapsed = began.elapsed();
             if elapsed >= duration {
@@ -179,7 +188,7 @@ impl Conductor<'_> {
         what: &str,
         done: impl Fn(&Sums) -> (u64, u64),
     ) -> Result<(), String> {
-        let mut watch = Watch::new(self.shared.plan.timeout);
+        let mut watch = Watch::new(self.shared.plan.timeout + GRACE);
         loop {
             let sums = self.shared.sums();
             let (part, all) = done(&sums);

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::plan::{Load, Plan, Scenario, Until};
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     completed: Vec<AtomicU64>,
     /// By publisher and place in its window: threads some of whose clients wait for the message.
     pending: Vec<AtomicU32>,
+    /// By publisher: its connection has ended, and nobody can say what the server got of it.
+    gone: Vec<AtomicBool>,
     failure: Mutex<Option<String>>,
     /// One writer each.
     pub(crate) counters: Vec<Counters>,
@@ -101,6 +103,7 @@ impl Shared {
             published: (0..publishers).map(|_| AtomicU64::new(0)).collect(),
             completed: (0..publishers).map(|_| AtomicU64::new(0)).collect(),
             pending: (0..publishers * window).map(|_| AtomicU32::new(threads)).collect(),
+            gone: (0..publishers).map(|_| AtomicBool::new(false)).collect(),
             failure: Mutex::new(None),
             counters: (0..plan.threads).map(|_| Counters::default()).collect(),
             plan,
@@ -164,6 +167,19 @@ impl Shared {
     /// Messages of a publisher; of one that is none, none.
     pub(crate) fn published(&self, publisher: usize) -> u64 {
         self.published.get(publisher).map_or(0, |count| count.load(Ordering::Acquire))
+    }
+
+    /// Messages of a publisher that all are to have in the end. `None` for one that is gone.
+    pub(crate) fn published_for_sure(&self, publisher: usize) -> Option<u64> {
+        let is_gone = self.gone.get(publisher).is_some_and(|gone| gone.load(Ordering::Acquire));
+        (!is_gone).then(|| self.published(publisher))
+    }
+
+    /// The connection of a client has ended, a publisher's perhaps.
+    pub(crate) fn leave(&self, client: usize) {
+        if let Some(gone) = self.gone.get(client) {
+            gone.store(true, Ordering::Release);
+        }
     }
 
     pub(crate) fn published_total(&self) -> u64 {

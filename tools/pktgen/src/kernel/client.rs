@@ -1,15 +1,10 @@
 //! One connection of a client.
 
-use std::io;
+use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
 use mio::net::TcpStream;
 use socket2::SockRef;
-use tungstenite::error::Error;
-use tungstenite::protocol::frame::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tungstenite::{Bytes, Message};
 
 use crate::frames::FrameReader;
 use crate::kernel::handshake::Handshake;
@@ -19,20 +14,17 @@ use crate::kernel::handshake::Handshake;
 pub(crate) enum Client {
     /// It has no connection, and will have one if it is still wanted.
     Absent,
-    Connecting(Handshake),
+    Connecting(Box<Handshake>),
     Open(Connection),
 }
 
-/// An open connection. Frames that come in are read by [`FrameReader`]; what goes out is framed
-/// and masked by tungstenite.
+/// An open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) socket: TcpStream,
     pub(crate) reader: FrameReader,
-    /// Made when something is to be sent; most clients of a broadcast never do.
-    outbox: Option<Box<WebSocketContext>>,
-    /// The system takes no more for now.
-    pub(crate) blocked: bool,
+    /// What the system did not take yet.
+    unsent: Vec<u8>,
     /// It has heard the roll call.
     pub(crate) roll_called: bool,
     /// Our Close is sent, or about to be.
@@ -44,8 +36,7 @@ impl Connection {
         Self {
             socket,
             reader: FrameReader::default(),
-            outbox: None,
-            blocked: false,
+            unsent: Vec::new(),
             roll_called: false,
             closing: false,
         }
@@ -57,70 +48,43 @@ impl Connection {
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
 
-    /// Queues a message.
+    /// The system takes no more for now.
+    pub(crate) fn is_blocked(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Sends frames, behind those that still wait.
     ///
     /// # Errors
     /// Why the connection is of no more use.
-    pub(crate) fn push(&mut self, payload: &[u8]) -> Result<(), String> {
-        self.write(Message::Binary(Bytes::copy_from_slice(payload)))
+    pub(crate) fn send(&mut self, frames: &[u8]) -> io::Result<()> {
+        let taken = if self.is_blocked() { 0 } else { write(&mut self.socket, frames)? };
+        self.unsent.extend_from_slice(&frames[taken..]);
+        Ok(())
     }
 
-    /// Answers a ping. The answer is queued, like a message.
+    /// Sends what waits, as far as the system takes it.
     ///
     /// # Errors
-    /// As [`push`](Self::push).
-    pub(crate) fn pong(&mut self, payload: &[u8]) -> Result<(), String> {
-        if self.closing {
-            return Ok(());
-        }
-        self.write(Message::Pong(Bytes::copy_from_slice(payload)))?;
-        self.flush()
+    /// As [`send`](Self::send).
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        let taken = write(&mut self.socket, &self.unsent)?;
+        self.unsent.drain(..taken);
+        Ok(())
     }
+}
 
-    /// Sends the Close that ends the session, behind what is queued.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
-    pub(crate) fn close(&mut self) -> Result<(), String> {
-        if self.closing {
-            return Ok(());
-        }
-        self.closing = true;
-        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-        self.write(Message::Close(Some(frame)))?;
-        self.flush()
-    }
-
-    /// Sends what is queued, as far as the system takes it.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
-    pub(crate) fn flush(&mut self) -> Result<(), String> {
-        let Some(outbox) = &mut self.outbox else { return Ok(()) };
-        self.blocked = false;
-        let result = outbox.flush(&mut self.socket);
-        self.settle(result)
-    }
-
-    fn write(&mut self, message: Message) -> Result<(), String> {
-        let outbox = self.outbox.get_or_insert_with(|| {
-            // Nothing is ever read through it.
-            let options = WebSocketConfig::default().read_buffer_size(16);
-            Box::new(WebSocketContext::new(Role::Client, Some(options)))
-        });
-        let result = outbox.write(&mut self.socket, message);
-        self.settle(result)
-    }
-
-    /// What is not taken yet stays queued.
-    fn settle(&mut self, result: Result<(), Error>) -> Result<(), String> {
-        match result {
-            Ok(()) => Ok(()),
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.blocked = true;
-                Ok(())
-            }
-            Err(error) => Err(error.to_string()),
+/// Writes until all is taken or the system takes no more: how much that was.
+fn write(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match socket.write(&bytes[taken..]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(len) => taken += len,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
+    Ok(taken)
 }

@@ -1,23 +1,28 @@
 //! The loop of one thread: readiness in, checked messages out, and whatever is due to be sent.
 
+mod connect;
+mod publish;
+
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Waker};
 
 use crate::check::{Checker, Offence};
 use crate::frames::Fault;
-use crate::kernel::client::{Client, Connection};
-use crate::kernel::handshake::{Endpoint, Handshake, Opened, Progress};
+use crate::kernel::client::Client;
+use crate::kernel::driver::publish::ROLL_CALL_INTERVAL;
+use crate::kernel::endpoint::Endpoint;
 use crate::kernel::inbox::{self, Inbox};
 use crate::kernel::{Outcome, WAKER};
 use crate::latency::Latency;
 use crate::ledger::Ledger;
-use crate::message::{ROLL_CALL, Stamp};
-use crate::pace::Pace;
+use crate::outgoing::{Encoder, Opcode};
+use crate::pace::Agenda;
 use crate::plan::{ClosedBy, Scenario};
 use crate::shared::{Phase, Shared};
 
@@ -25,15 +30,10 @@ const EVENTS_PER_TURN: usize = 4096;
 const READ_BYTES: usize = 64 * 1024;
 /// Reads of one connection before the others get their turn.
 const READS_PER_TURN: usize = 16;
-/// Messages of one publisher before the others get their turn.
-const MESSAGES_PER_TURN: usize = 256;
 /// A thread looks for a new phase at least that often.
 const SLEEP_MAX: Duration = Duration::from_millis(50);
 /// Pollers sleep in steps of a millisecond; what is due sooner is waited for awake.
 const SLEEP_MIN: Duration = Duration::from_millis(2);
-const ROLL_CALL_INTERVAL: Duration = Duration::from_millis(20);
-/// In connect mode single failures are counted; with so many per thread there is no point.
-const FAILURES_MAX: u64 = 1000;
 
 pub(crate) struct Driver {
     shared: Arc<Shared>,
@@ -43,12 +43,14 @@ pub(crate) struct Driver {
     poll: Poll,
     clients: Vec<Client>,
     inbox: Inbox,
-    paces: Vec<Pace>,
+    agenda: Agenda,
     /// Clients without a connection that are to have one.
     absent: Vec<usize>,
     /// Clients that have more to read than they were given time for.
     unread: Vec<usize>,
     connecting: usize,
+    /// Handshakes in the order in which they began; those that have ended are passed over.
+    deadlines: VecDeque<(Instant, usize)>,
     open: usize,
     handshakes: u64,
     roll_called: u64,
@@ -59,6 +61,11 @@ pub(crate) struct Driver {
     upgrade: Latency,
     buffer: Vec<u8>,
     message: Vec<u8>,
+    encoder: Encoder,
+    /// Frames that are about to be sent.
+    wire: Vec<u8>,
+    /// Publishers whose turn it is.
+    turns: Vec<usize>,
 }
 
 impl Driver {
@@ -71,11 +78,6 @@ impl Driver {
     ) -> Self {
         let plan = &shared.plan;
         let clients = plan.clients_of(number);
-        let publishers = plan.publishers();
-        let own_publishers = (number..publishers).step_by(plan.threads);
-        let paces = plan.load().map(|load| {
-            own_publishers.map(|publisher| Pace::new(publisher, load, publishers)).collect()
-        });
         let numbering = (number, plan.threads);
         Self {
             wakers,
@@ -97,10 +99,11 @@ impl Driver {
                 measured: 0,
                 ready: Vec::new(),
             },
-            paces: paces.unwrap_or_default(),
+            agenda: Agenda::new(plan, number),
             absent: (0..clients).rev().collect(),
             unread: Vec::new(),
             connecting: 0,
+            deadlines: VecDeque::new(),
             open: 0,
             handshakes: 0,
             roll_called: 0,
@@ -111,6 +114,9 @@ impl Driver {
             upgrade: Latency::new(),
             buffer: vec![0; READ_BYTES],
             message: vec![0; plan.message_len()],
+            encoder: Encoder::new(),
+            wire: Vec::new(),
+            turns: Vec::new(),
             shared,
         }
     }
@@ -125,7 +131,7 @@ impl Driver {
             }
         }
         let Inbox { mut checker, delivery, .. } = self.inbox;
-        checker.finish(|publisher| self.shared.published(publisher));
+        checker.finish(|publisher| self.shared.published_for_sure(publisher));
         Outcome {
             delivery,
             connect: self.connect,
@@ -143,9 +149,15 @@ impl Driver {
         for event in events.iter() {
             self.serve(event);
         }
+        if events.is_empty() {
+            // Should a wake-up have been lost, it goes on all the same.
+            self.agenda.wake_all();
+        }
+        self.give_up_handshakes();
         for client in std::mem::take(&mut self.unread) {
             self.receive(client, true);
         }
+        self.tell_publishers();
         match self.shared.phase() {
             Phase::Connect => self.connect_more(),
             Phase::RollCall => self.call_roll(),
@@ -154,7 +166,6 @@ impl Driver {
             Phase::Drain | Phase::End => {}
             Phase::Close => self.close_all(),
         }
-        self.tell_others();
         self.post();
         Ok(())
     }
@@ -167,7 +178,7 @@ impl Driver {
         if self.shared.phase() != Phase::Run {
             return SLEEP_MAX.min(ROLL_CALL_INTERVAL);
         }
-        let next = self.paces.iter().filter_map(|pace| pace.wake_ns(&self.shared)).min();
+        let next = self.agenda.next_ns();
         let left = next.map(|due_ns| due_ns.saturating_sub(self.shared.now_ns()));
         match left.map(Duration::from_nanos) {
             Some(left) if left < SLEEP_MIN => Duration::ZERO,
@@ -178,7 +189,7 @@ impl Driver {
 
     fn serve(&mut self, event: &Event) {
         if event.token() == WAKER {
-            return;
+            return self.agenda.wake_all();
         }
         let client = event.token().0;
         let is_slow = self.is_slow(client);
@@ -192,9 +203,13 @@ impl Driver {
                 }
             }
             Client::Open(connection) => {
-                if event.is_writable() && connection.blocked {
+                if event.is_writable() && connection.is_blocked() {
                     let result = connection.flush();
+                    let is_blocked = connection.is_blocked();
                     self.unless_broken(client, result);
+                    if !is_blocked {
+                        self.agenda.wake(client);
+                    }
                 }
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
                     // A short read has emptied the socket where readiness comes by edge, but for
@@ -205,94 +220,6 @@ impl Driver {
             }
         }
     }
-
-    // Connecting.
-
-    fn connect_more(&mut self) {
-        let plan = &self.shared.plan;
-        let at_a_time = (plan.connecting / plan.threads).max(1);
-        while self.connecting < at_a_time && !self.absent.is_empty() {
-            if plan.is_connect() && !self.shared.take_ticket() {
-                return;
-            }
-            let Some(client) = self.absent.pop() else { return };
-            let token = Token(client);
-            let source = self.number + client * self.shared.plan.threads;
-            match Handshake::start(&self.endpoint, source, self.poll.registry(), token) {
-                Ok(handshake) => {
-                    self.connecting += 1;
-                    self.clients[client] = Client::Connecting(handshake);
-                }
-                Err(reason) => {
-                    self.failed_to_connect(client, &reason);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn advance(&mut self, client: usize) {
-        let state = std::mem::replace(&mut self.clients[client], Client::Absent);
-        let Client::Connecting(handshake) = state else { return };
-        match handshake.advance(&self.endpoint) {
-            Ok(Progress::Pending(handshake)) => {
-                self.clients[client] = Client::Connecting(handshake);
-            }
-            Ok(Progress::Open(opened)) => self.opened(client, opened),
-            Err(reason) => {
-                self.connecting -= 1;
-                self.failed_to_connect(client, &reason);
-            }
-        }
-    }
-
-    fn opened(&mut self, client: usize, opened: Opened) {
-        self.connecting -= 1;
-        self.open += 1;
-        self.handshakes += 1;
-        let is_connect = self.shared.plan.is_connect();
-        let is_measured = self.shared.measuring();
-        if !is_connect || is_measured {
-            self.connect.record(opened.connect_ns);
-            self.upgrade.record(opened.upgrade_ns);
-        }
-        let mut connection = Connection::new(opened.socket);
-        if self.is_slow(client) {
-            self.clients[client] = Client::Open(connection);
-            return;
-        }
-        let reader = &mut connection.reader;
-        let now_ns = self.shared.now_ns();
-        let read = self.inbox.take(&self.shared, client, reader, &opened.tail, now_ns);
-        self.clients[client] = Client::Open(connection);
-        self.react(client, read);
-        if is_connect {
-            self.inbox.measured += u64::from(is_measured);
-            if let (ClosedBy::Reset, Client::Open(connection)) =
-                (self.closed_by(), &self.clients[client])
-            {
-                connection.reset_when_dropped();
-                return self.leave(client);
-            }
-            self.close(client);
-        }
-        // What came behind the answer came without an event of its own.
-        self.receive(client, true);
-    }
-
-    fn failed_to_connect(&mut self, client: usize, reason: &str) {
-        self.clients[client] = Client::Absent;
-        let number = self.inbox.checker.number(client);
-        let describe = || format!("client {number} cannot connect: {reason}");
-        let offences = &mut self.inbox.checker.offences;
-        offences.add(Offence::Disconnected, 1, describe);
-        if !self.shared.plan.is_connect() || offences.count(Offence::Disconnected) >= FAILURES_MAX {
-            self.shared.fail(describe);
-        }
-        self.absent.push(client);
-    }
-
-    // Receiving.
 
     /// Reads what is there; `to_the_end` until the system says that nothing is.
     fn receive(&mut self, client: usize, to_the_end: bool) {
@@ -322,84 +249,26 @@ impl Driver {
             Ok(read) => read,
             Err(fault) => return self.broken(client, Offence::Protocol, &fault.to_string()),
         };
-        let closed_by = self.closed_by();
         let Client::Open(connection) = &mut self.clients[client] else { return };
         if read.roll_called && !connection.roll_called {
             connection.roll_called = true;
             self.roll_called += 1;
         }
-        if let Some(payload) = read.pong {
-            let result = connection.pong(&payload);
-            return self.unless_broken(client, result);
+        let is_closing = connection.closing;
+        if let (Some(payload), false) = (read.pong, is_closing) {
+            self.control(client, Opcode::Pong, &payload);
         }
         match read.close {
             None => {}
             // The server ends the TCP connection first (RFC 6455 section 7.1.1). That is waited for
             // where it was asked for; else the Close is the end.
-            Some(_) if connection.closing && closed_by == ClosedBy::Server => {}
-            Some(_) if connection.closing => self.leave(client),
+            Some(_) if is_closing && self.closed_by() == ClosedBy::Server => {}
+            Some(_) if is_closing => self.leave(client),
             Some(code) => {
-                // The answer is a courtesy: the connection is lost anyway.
-                let _ = connection.close();
-                connection.closing = false;
+                // A courtesy: the connection is lost whether or not it arrives.
+                self.control(client, Opcode::Close, &code.unwrap_or(1000).to_be_bytes());
                 let code = code.map_or("without a code".to_owned(), |code| code.to_string());
                 self.ended(client, &format!("the server sent Close {code}"));
-            }
-        }
-    }
-
-    // Publishing.
-
-    fn publish(&mut self) {
-        for at in 0..self.paces.len() {
-            let client = self.client_of(self.paces[at].publisher);
-            self.publish_due(at, client);
-        }
-    }
-
-    /// Sends what one publisher has to send, in one go.
-    fn publish_due(&mut self, at: usize, client: usize) {
-        for _ in 0..MESSAGES_PER_TURN {
-            let Client::Open(connection) = &mut self.clients[client] else { return };
-            if connection.blocked {
-                return;
-            }
-            let pace = &mut self.paces[at];
-            let Some(due) = pace.next(&self.shared, self.shared.now_ns()) else { break };
-            let stamp = Stamp {
-                run: self.shared.run,
-                publisher: u32::try_from(pace.publisher).unwrap_or(ROLL_CALL),
-                sequence: due.sequence,
-                sent_ns: due.at_ns,
-            };
-            stamp.write(&mut self.message);
-            let result = connection.push(&self.message);
-            self.unless_broken(client, result);
-        }
-        if let Client::Open(connection) = &mut self.clients[client] {
-            let result = connection.flush();
-            self.unless_broken(client, result);
-        }
-    }
-
-    /// The first client speaks now and then until all have heard it; the second one, too, where
-    /// the first does not hear itself.
-    fn call_roll(&mut self) {
-        let is_due = self.last_roll_call.is_none_or(|last| last.elapsed() >= ROLL_CALL_INTERVAL);
-        if !is_due {
-            return;
-        }
-        self.last_roll_call = Some(Instant::now());
-        let callers = if self.shared.plan.sender_excluded() { 2 } else { 1 };
-        let threads = self.shared.plan.threads;
-        for caller in (self.number..callers).step_by(threads) {
-            let sent_ns = self.shared.now_ns();
-            let stamp = Stamp { run: self.shared.run, publisher: ROLL_CALL, sequence: 0, sent_ns };
-            stamp.write(&mut self.message);
-            let client = self.client_of(caller);
-            if let Client::Open(connection) = &mut self.clients[client] {
-                let result = connection.push(&self.message).and_then(|()| connection.flush());
-                self.unless_broken(client, result);
             }
         }
     }
@@ -416,12 +285,6 @@ impl Driver {
         }
     }
 
-    fn client_of(&self, publisher: usize) -> usize {
-        (publisher - self.number) / self.shared.plan.threads
-    }
-
-    // Ending.
-
     fn close_all(&mut self) {
         if !std::mem::replace(&mut self.closing, true) {
             for client in 0..self.clients.len() {
@@ -436,15 +299,16 @@ impl Driver {
     }
 
     fn close(&mut self, client: usize) {
-        if let Client::Open(connection) = &mut self.clients[client] {
-            let result = connection.close();
-            self.unless_broken(client, result);
+        if let Client::Open(connection) = &mut self.clients[client]
+            && !std::mem::replace(&mut connection.closing, true)
+        {
+            self.control(client, Opcode::Close, &1000_u16.to_be_bytes());
         }
     }
 
-    fn unless_broken(&mut self, client: usize, result: Result<(), String>) {
-        if let Err(reason) = result {
-            self.ended(client, &reason);
+    fn unless_broken(&mut self, client: usize, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.ended(client, &error.to_string());
         }
     }
 
@@ -452,7 +316,8 @@ impl Driver {
     fn ended(&mut self, client: usize, reason: &str) {
         match &self.clients[client] {
             Client::Open(connection) if connection.closing => self.leave(client),
-            _ => self.broken(client, Offence::Disconnected, reason),
+            Client::Open(_) => self.broken(client, Offence::Disconnected, reason),
+            Client::Connecting(_) | Client::Absent => {}
         }
     }
 
@@ -463,6 +328,7 @@ impl Driver {
         // The others would wait for what this one will not get.
         if self.shared.plan.load().is_some() {
             self.shared.fail(describe);
+            self.shared.leave(number);
             self.inbox.checker.leave(client);
         }
         self.leave(client);
@@ -477,14 +343,14 @@ impl Driver {
         }
     }
 
-    // The other threads.
-
-    /// Wakes the threads of publishers whose message the last client here has got.
-    fn tell_others(&mut self) {
+    /// Wakes publishers whose message the last client here has got, or their threads.
+    fn tell_publishers(&mut self) {
         let threads = self.shared.plan.threads;
         for publisher in self.inbox.ready.drain(..) {
             let thread = publisher % threads;
-            if thread != self.number {
+            if thread == self.number {
+                self.agenda.wake(publisher / threads);
+            } else {
                 // A thread that could not be woken looks by itself before long.
                 let _ = self.wakers[thread].wake();
             }

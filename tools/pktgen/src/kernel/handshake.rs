@@ -1,117 +1,52 @@
-//! From nothing to an open WebSocket connection, without blocking. The HTTP upgrade and its checks
-//! are tungstenite's.
+//! From nothing to an open WebSocket connection, without blocking (RFC 6455 section 4.1).
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
+use httparse::{EMPTY_HEADER, Header, Response, Status};
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Socket, Type};
-use tungstenite::client::IntoClientRequest;
-use tungstenite::error::Error;
-use tungstenite::handshake::client::ClientHandshake;
-use tungstenite::handshake::{HandshakeError, MidHandshake};
+use tungstenite::handshake::client::generate_key;
+use tungstenite::handshake::derive_accept_key;
 
-use crate::plan::Plan;
+use crate::kernel::endpoint::Endpoint;
 
-/// An answer to the upgrade may be as long as this.
+/// An answer to the upgrade may be as long as this, and have as many headers.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-
-/// Linux gives out 28,232 ports by default. Some may be in use.
-const PORTS_OF_AN_ADDRESS: usize = 25_000;
-
-/// Where clients connect to.
-#[derive(Clone, Debug)]
-pub(crate) struct Endpoint {
-    address: SocketAddr,
-    /// Where they connect from, in turn; empty for the system's choice.
-    sources: Vec<IpAddr>,
-    url: String,
-}
-
-impl Endpoint {
-    /// # Errors
-    /// That target and path make no URL, or a source cannot reach the address.
-    pub(crate) fn new(address: SocketAddr, plan: &Plan) -> Result<Self, String> {
-        let url = format!("ws://{}{}", plan.target, plan.path);
-        if let Err(error) = (&url).into_client_request() {
-            return Err(format!("{url}: {error}"));
-        }
-        let mut sources = plan.sources.clone();
-        let stranger = sources.iter().find(|source| source.is_ipv4() != address.is_ipv4());
-        if let Some(source) = stranger {
-            return Err(format!("--source {source}: not of the same family as {address}"));
-        }
-        if sources.is_empty() && plan.clients > PORTS_OF_AN_ADDRESS {
-            sources = loopback_sources(address.ip(), plan.clients);
-        }
-        Ok(Self { address, sources, url })
-    }
-
-    fn connect(&self, number: usize) -> io::Result<TcpStream> {
-        let Some(source) = number.checked_rem(self.sources.len()).map(|at| self.sources[at]) else {
-            return TcpStream::connect(self.address);
-        };
-        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        match socket.connect(&self.address.into()) {
-            Err(error) if !is_under_way(&error) => Err(error),
-            _ => Ok(TcpStream::from_std(socket.into())),
-        }
-    }
-}
-
-/// What a non-blocking connect says that goes on.
-#[cfg(unix)]
-fn is_under_way(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(nix::libc::EINPROGRESS)
-}
-
-#[cfg(not(unix))]
-fn is_under_way(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::WouldBlock
-}
-
-/// As many addresses of this host as so many connections take. All of 127.0.0.0/8 is its own on
-/// Linux; elsewhere, and for other targets, there is none that is known to be.
-fn loopback_sources(target: IpAddr, clients: usize) -> Vec<IpAddr> {
-    let count = u8::try_from(clients.div_ceil(PORTS_OF_AN_ADDRESS)).unwrap_or(u8::MAX);
-    if cfg!(target_os = "linux") && target.is_ipv4() && target.is_loopback() {
-        (1..=count).map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))).collect()
-    } else {
-        Vec::new()
-    }
-}
+const HEADERS_MAX: usize = 64;
 
 /// A connection on its way.
 #[derive(Debug)]
 pub(crate) struct Handshake {
+    socket: TcpStream,
     step: Step,
-    began: Instant,
+    pub(crate) began: Instant,
     connected: Instant,
 }
 
 #[derive(Debug)]
 enum Step {
-    Tcp(TcpStream),
-    Upgrade(Box<MidHandshake<ClientHandshake<Answer>>>),
+    Tcp,
+    Upgrade {
+        key: String,
+        /// What is left of the request; seldom anything.
+        unsent: Vec<u8>,
+        received: Vec<u8>,
+    },
 }
 
 /// How far it is.
 #[derive(Debug)]
 pub(crate) enum Progress {
     /// It waits for the server.
-    Pending(Handshake),
+    Pending,
     Open(Opened),
 }
 
 /// A connection that speaks WebSocket.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(crate) socket: TcpStream,
     /// What came behind the answer to the upgrade: frames.
     pub(crate) tail: Vec<u8>,
     pub(crate) connect_ns: u64,
@@ -141,45 +76,66 @@ impl Handshake {
         socket
             .register(registry, token, Interest::READABLE | Interest::WRITABLE)
             .map_err(|error| error.to_string())?;
-        Ok(Self { step: Step::Tcp(socket), began, connected: began })
+        Ok(Self { socket, step: Step::Tcp, began, connected: began })
+    }
+
+    /// What it waits for.
+    pub(crate) fn waits_for(&self) -> &'static str {
+        match self.step {
+            Step::Tcp => "the TCP connection is not answered",
+            Step::Upgrade { .. } => "the upgrade is not answered",
+        }
+    }
+
+    pub(crate) fn into_socket(self) -> TcpStream {
+        self.socket
     }
 
     /// Goes on as far as the server lets it.
     ///
     /// # Errors
     /// Why this connection will not be.
-    pub(crate) fn advance(mut self, endpoint: &Endpoint) -> Result<Progress, String> {
-        let result = match self.step {
-            Step::Tcp(socket) => {
-                if !is_connected(&socket).map_err(|error| error.to_string())? {
-                    return Ok(Progress::Pending(Self { step: Step::Tcp(socket), ..self }));
-                }
-                self.connected = Instant::now();
-                socket.set_nodelay(true).map_err(|error| error.to_string())?;
-                let request = endpoint
-                    .url
-                    .as_str()
-                    .into_client_request()
-                    .map_err(|error| describe(&error))?;
-                let upgrade = ClientHandshake::start(Answer::new(socket), request, None);
-                upgrade.map_err(|error| describe(&error))?.handshake()
+    pub(crate) fn advance(&mut self, endpoint: &Endpoint) -> Result<Progress, String> {
+        self.advance_io(endpoint).map_err(|error| error.to_string())
+    }
+
+    fn advance_io(&mut self, endpoint: &Endpoint) -> io::Result<Progress> {
+        if let Step::Tcp = self.step {
+            if !is_connected(&self.socket)? {
+                return Ok(Progress::Pending);
             }
-            Step::Upgrade(upgrade) => upgrade.handshake(),
+            self.connected = Instant::now();
+            self.socket.set_nodelay(true)?;
+            let key = generate_key();
+            let unsent = endpoint.request(&key);
+            self.step = Step::Upgrade { key, unsent, received: Vec::new() };
+        }
+        let Step::Upgrade { key, unsent, received } = &mut self.step else {
+            return Ok(Progress::Pending);
         };
-        match result {
-            Ok((websocket, _)) => {
-                let (socket, tail) = websocket.into_inner().into_parts();
-                Ok(Progress::Open(Opened {
-                    socket,
-                    tail,
+        send(&mut self.socket, unsent)?;
+        let mut chunk = [0; 4096];
+        loop {
+            let len = match self.socket.read(&mut chunk) {
+                Ok(0) => return Err(io::Error::other("the server ended it before the upgrade")),
+                Ok(len) => len,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Progress::Pending);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            received.extend_from_slice(&chunk[..len]);
+            if let Some(answer_len) = answer_len(received, key).map_err(io::Error::other)? {
+                return Ok(Progress::Open(Opened {
+                    tail: received.split_off(answer_len),
                     connect_ns: nanoseconds(self.began, self.connected),
                     upgrade_ns: nanoseconds(self.connected, Instant::now()),
-                }))
+                }));
             }
-            Err(HandshakeError::Interrupted(upgrade)) => {
-                Ok(Progress::Pending(Self { step: Step::Upgrade(Box::new(upgrade)), ..self }))
+            if received.len() > ANSWER_BYTES_MAX {
+                return Err(io::Error::other("the answer to the upgrade does not end"));
             }
-            Err(HandshakeError::Failure(error)) => Err(describe(&error)),
         }
     }
 }
@@ -196,71 +152,96 @@ fn is_connected(socket: &TcpStream) -> io::Result<bool> {
     }
 }
 
+fn send(socket: &mut TcpStream, unsent: &mut Vec<u8>) -> io::Result<()> {
+    while !unsent.is_empty() {
+        match socket.write(unsent) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(len) => drop(unsent.drain(..len)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The length of the answer once it is complete, if it agrees to the upgrade.
+fn answer_len(received: &[u8], key: &str) -> Result<Option<usize>, String> {
+    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    let mut answer = Response::new(&mut headers);
+    let answer_len = match answer.parse(received) {
+        Ok(Status::Complete(len)) => len,
+        Ok(Status::Partial) => return Ok(None),
+        Err(error) => return Err(format!("the answer to the upgrade is not HTTP: {error}")),
+    };
+    if answer.code != Some(101) {
+        let (code, reason) = (answer.code.unwrap_or(0), answer.reason.unwrap_or(""));
+        return Err(format!("the upgrade was answered with {code} {reason}").trim_end().to_owned());
+    }
+    let accept = derive_accept_key(key.as_bytes());
+    let refusal = if !has_token(answer.headers, "Upgrade", "websocket") {
+        "has no \"Upgrade: websocket\""
+    } else if !has_token(answer.headers, "Connection", "Upgrade") {
+        "has no \"Connection: Upgrade\""
+    } else if values(answer.headers, "Sec-WebSocket-Accept").ne([accept.as_bytes()]) {
+        "has a wrong Sec-WebSocket-Accept"
+    } else if values(answer.headers, "Sec-WebSocket-Extensions").next().is_some() {
+        "has an extension that nobody asked for"
+    } else if values(answer.headers, "Sec-WebSocket-Protocol").next().is_some() {
+        "has a subprotocol that nobody asked for"
+    } else {
+        return Ok(Some(answer_len));
+    };
+    Err(format!("the answer to the upgrade {refusal} (RFC 6455 section 4.1)"))
+}
+
+fn values<'a>(headers: &'a [Header<'a>], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let of_name = move |header: &&Header<'_>| header.name.eq_ignore_ascii_case(name);
+    headers.iter().filter(of_name).map(|header| header.value)
+}
+
+fn has_token(headers: &[Header<'_>], name: &str, token: &str) -> bool {
+    values(headers, name)
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
 fn nanoseconds(from: Instant, to: Instant) -> u64 {
     u64::try_from(to.saturating_duration_since(from).as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn describe(error: &Error) -> String {
-    match error {
-        Error::Http(answer) => format!("the upgrade was answered with {}", answer.status()),
-        error => error.to_string(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Gives tungstenite the answer to the upgrade and nothing that comes behind it, since frames are
-/// read elsewhere.
-#[derive(Debug)]
-struct Answer {
-    socket: TcpStream,
-    received: Vec<u8>,
-    given: usize,
-    /// Where the answer ends and frames begin.
-    end: Option<usize>,
-}
+    /// The example of RFC 6455 section 1.3.
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\n\
+        Connection: keep-alive, upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-impl Answer {
-    fn new(socket: TcpStream) -> Self {
-        Self { socket, received: Vec::new(), given: 0, end: None }
-    }
-
-    fn into_parts(mut self) -> (TcpStream, Vec<u8>) {
-        let end = self.end.unwrap_or(self.received.len());
-        (self.socket, self.received.split_off(end))
-    }
-
-    fn receive(&mut self) -> io::Result<()> {
-        let mut chunk = [0; 4096];
-        let len = self.socket.read(&mut chunk)?;
-        if self.received.len() + len > ANSWER_BYTES_MAX {
-            return Err(io::Error::other("the answer to the upgrade does not end"));
+    #[test]
+    fn an_answer_is_complete_at_its_last_byte() {
+        for len in 0..ANSWER.len() {
+            assert_eq!(answer_len(&ANSWER.as_bytes()[..len], KEY), Ok(None), "{len} bytes");
         }
-        self.received.extend_from_slice(&chunk[..len]);
-        let end = self.received.windows(4).position(|bytes| bytes == b"\r\n\r\n");
-        self.end = end.map(|at| at + 4);
-        Ok(())
+        let with_a_frame = [ANSWER.as_bytes(), &[0x82, 0]].concat();
+        assert_eq!(answer_len(&with_a_frame, KEY), Ok(Some(ANSWER.len())));
     }
-}
 
-impl Read for Answer {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = |answer: &Self| answer.end.unwrap_or(answer.received.len());
-        if self.given == end(self) && self.end.is_none() {
-            self.receive()?;
+    #[test]
+    fn what_is_wrong_with_an_answer_is_said() {
+        for (answer, named) in [
+            (ANSWER.replace("101 Switching Protocols", "503 Busy"), "answered with 503 Busy"),
+            (ANSWER.replace("upgrade: ", "x: "), "\"Upgrade: websocket\""),
+            (ANSWER.replace("keep-alive, upgrade", "close"), "\"Connection: Upgrade\""),
+            (ANSWER.replace("s3p", "S3p"), "wrong Sec-WebSocket-Accept"),
+            (ANSWER.replace("Sec-WebSocket-Accept", "X"), "wrong Sec-WebSocket-Accept"),
+            (ANSWER.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: x\r\n\r\n"), "an extension"),
+            (ANSWER.replace("\r\n\r\n", "\r\nsec-websocket-protocol: x\r\n\r\n"), "a subprotocol"),
+            ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "not HTTP"),
+        ] {
+            let error = answer_len(answer.as_bytes(), KEY).expect_err(named);
+            assert!(error.contains(named), "{error}");
         }
-        let rest = &self.received[self.given..end(self)];
-        let len = rest.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&rest[..len]);
-        self.given += len;
-        Ok(len)
-    }
-}
-
-impl Write for Answer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush()
     }
 }

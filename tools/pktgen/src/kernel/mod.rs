@@ -2,6 +2,7 @@
 
 mod client;
 mod driver;
+mod endpoint;
 mod handshake;
 mod inbox;
 
@@ -14,7 +15,7 @@ use mio::{Poll, Token, Waker};
 
 use crate::check::Offences;
 use crate::kernel::driver::Driver;
-use crate::kernel::handshake::Endpoint;
+use crate::kernel::endpoint::Endpoint;
 use crate::latency::Latency;
 use crate::shared::Shared;
 

@@ -1,0 +1,98 @@
+//! What clients send: messages when they are due, and the roll call before them.
+
+use std::time::{Duration, Instant};
+
+use super::Driver;
+use crate::kernel::client::Client;
+use crate::message::{ROLL_CALL, Stamp};
+use crate::outgoing::Opcode;
+use crate::pace::Turn;
+
+/// Messages of one publisher before the others get their turn.
+const MESSAGES_PER_TURN: usize = 256;
+/// Bytes that are encoded before they are handed to the system.
+const WIRE_BYTES: usize = 64 * 1024;
+pub(super) const ROLL_CALL_INTERVAL: Duration = Duration::from_millis(20);
+
+impl Driver {
+    /// Sends what is due.
+    pub(super) fn publish(&mut self) {
+        self.agenda.begin(&self.shared);
+        let mut turns = std::mem::take(&mut self.turns);
+        self.agenda.turns(self.shared.now_ns(), &mut turns);
+        for publisher in turns.drain(..) {
+            let turn = self.publish_as(publisher);
+            self.agenda.after(publisher, turn, &self.shared);
+        }
+        self.turns = turns;
+    }
+
+    /// Sends what one publisher has to send, together.
+    fn publish_as(&mut self, client: usize) -> Turn {
+        self.wire.clear();
+        let mut turn = Turn::Interrupted;
+        for _ in 0..MESSAGES_PER_TURN {
+            match &self.clients[client] {
+                Client::Open(connection) if !connection.is_blocked() => {}
+                _ => return Turn::Blocked,
+            }
+            let now_ns = self.shared.now_ns();
+            let Some(due) = self.agenda.next(client, &self.shared, now_ns) else {
+                turn = Turn::Done;
+                break;
+            };
+            let stamp = Stamp {
+                run: self.shared.run,
+                publisher: u32::try_from(due.publisher).unwrap_or(ROLL_CALL),
+                sequence: due.sequence,
+                sent_ns: due.at_ns,
+            };
+            stamp.write(&mut self.message);
+            self.encoder.frame(&mut self.wire, Opcode::Binary, &self.message);
+            if self.wire.len() >= WIRE_BYTES {
+                self.send_wire(client);
+                self.wire.clear();
+            }
+        }
+        self.send_wire(client);
+        match &self.clients[client] {
+            Client::Open(connection) if !connection.is_blocked() => turn,
+            _ => Turn::Blocked,
+        }
+    }
+
+    /// The first client speaks now and then until all have heard it; the second one, too, where
+    /// the first does not hear itself.
+    pub(super) fn call_roll(&mut self) {
+        let is_due = self.last_roll_call.is_none_or(|last| last.elapsed() >= ROLL_CALL_INTERVAL);
+        if !is_due {
+            return;
+        }
+        self.last_roll_call = Some(Instant::now());
+        let callers = if self.shared.plan.sender_excluded() { 2 } else { 1 };
+        let threads = self.shared.plan.threads;
+        for caller in (self.number..callers).step_by(threads) {
+            let sent_ns = self.shared.now_ns();
+            let stamp = Stamp { run: self.shared.run, publisher: ROLL_CALL, sequence: 0, sent_ns };
+            stamp.write(&mut self.message);
+            self.wire.clear();
+            self.encoder.frame(&mut self.wire, Opcode::Binary, &self.message);
+            self.send_wire(caller / threads);
+        }
+    }
+
+    /// Sends a control frame.
+    pub(super) fn control(&mut self, client: usize, opcode: Opcode, payload: &[u8]) {
+        self.wire.clear();
+        self.encoder.frame(&mut self.wire, opcode, payload);
+        self.send_wire(client);
+    }
+
+    fn send_wire(&mut self, client: usize) {
+        if let (Client::Open(connection), false) = (&mut self.clients[client], self.wire.is_empty())
+        {
+            let result = connection.send(&self.wire);
+            self.unless_broken(client, result);
+        }
+    }
+}

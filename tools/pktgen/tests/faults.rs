@@ -1,0 +1,291 @@
+//! The checks can fail: a server that does wrong is found out, and counted right.
+
+mod double;
+mod program;
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use crate::double::{Act, Double, Faults, Manners, answers_with};
+use crate::program::{Ran, run};
+
+const COUNTS: [&str; 7] =
+    ["lost", "duplicated", "reordered", "damaged", "unexpected", "protocol_errors", "disconnected"];
+
+/// 100 messages to five clients, 8 in flight.
+const HUNDRED: &str = "broadcast --connections 5 --window 8 --messages 100 --timeout 5s";
+
+fn against(faults: Faults, flags: &str) -> Ran {
+    run(&Double::start(Manners { faults, ..Manners::default() }).target(), flags)
+}
+
+/// These counts, all others zero, and a status that says so.
+#[track_caller]
+fn assert_counts(ran: &Ran, expected: &[(&str, u64)]) {
+    for name in COUNTS {
+        let expected = expected.iter().find(|(known, _)| *known == name).map_or(0, |it| it.1);
+        assert_eq!(ran.number(name), expected, "{name}: {ran:?}");
+    }
+    let is_faultless = expected.is_empty();
+    assert_eq!(ran.status, i32::from(!is_faultless), "{ran:?}");
+    assert_eq!(ran.json["ok"], is_faultless, "{ran:?}");
+    assert_eq!(ran.stderr.is_empty(), is_faultless, "{ran:?}");
+}
+
+#[test]
+fn a_faultless_server_has_no_fault() {
+    let ran = against(double::no_fault, HUNDRED);
+    assert_counts(&ran, &[]);
+    assert_eq!(ran.number("deliveries"), 500);
+}
+
+#[test]
+fn what_a_server_loses_is_lost() {
+    let ran = against(
+        |client, message| {
+            if client == 3 && message % 10 == 5 { Act::Lose } else { Act::Deliver }
+        },
+        HUNDRED,
+    );
+    assert_counts(&ran, &[("lost", 10)]);
+    assert_eq!(ran.number("deliveries"), 490);
+}
+
+#[test]
+fn a_loss_that_nothing_comes_after_is_found_when_patience_ends() {
+    let ran = against(
+        |client, message| {
+            if client == 2 && message == 99 { Act::Lose } else { Act::Deliver }
+        },
+        "broadcast --connections 5 --window 8 --messages 100 --timeout 300ms",
+    );
+    assert_counts(&ran, &[("lost", 1)]);
+    let error = ran.json["error"].as_str().expect("a reason");
+    assert!(error.contains("499 of 500 deliveries"), "{ran:?}");
+}
+
+#[test]
+fn a_message_that_all_lose_stops_a_closed_loop_and_is_lost_to_each() {
+    let ran = against(
+        |_, message| if message == 7 { Act::Lose } else { Act::Deliver },
+        "broadcast --connections 5 --messages 100 --timeout 300ms",
+    );
+    assert_counts(&ran, &[("lost", 5)]);
+}
+
+#[test]
+fn what_comes_again_is_duplicated() {
+    let ran = against(
+        |client, message| {
+            if client == 0 && message % 10 == 9 { Act::Repeat(3) } else { Act::Deliver }
+        },
+        HUNDRED,
+    );
+    // Twice too often, ten times. The last ones come before the end, since they are one write.
+    assert_counts(&ran, &[("duplicated", 20)]);
+}
+
+#[test]
+fn what_is_overtaken_is_reordered_and_not_lost() {
+    let ran = against(
+        |client, message| {
+            if client == 4 && message % 10 == 3 { Act::HoldBack } else { Act::Deliver }
+        },
+        HUNDRED,
+    );
+    assert_counts(&ran, &[("reordered", 10)]);
+}
+
+#[test]
+fn a_changed_bit_anywhere_in_a_message_is_damage() {
+    // Every other message is whole, so that the ones between are accounted for.
+    let ran = against(
+        |client, message| {
+            if client == 1 && message % 2 == 0 { Act::Flip(message / 2 % 64) } else { Act::Deliver }
+        },
+        "broadcast --connections 5 --window 8 --messages 129 --timeout 5s",
+    );
+    assert_counts(&ran, &[("damaged", 65)]);
+}
+
+#[test]
+fn a_message_that_was_cut_short_is_damaged() {
+    let ran = against(
+        |client, message| if client == 1 && message == 50 { Act::Cut(40) } else { Act::Deliver },
+        HUNDRED,
+    );
+    assert_counts(&ran, &[("damaged", 1)]);
+}
+
+#[test]
+fn faults_of_every_kind_are_told_apart_on_several_threads() {
+    let ran = against(
+        |client, message| match (client, message % 20) {
+            (0, 4) => Act::Lose,
+            (1, 8) => Act::Repeat(2),
+            (2, 12) => Act::HoldBack,
+            (3, 16) => Act::Flip(48),
+            _ => Act::Deliver,
+        },
+        "broadcast --connections 9 --threads 3 --window 8 --messages 200",
+    );
+    let counts = [("lost", 10), ("duplicated", 10), ("reordered", 10), ("damaged", 10)];
+    assert_counts(&ran, &counts);
+}
+
+#[test]
+fn a_message_of_nobody_is_unexpected() {
+    let ran = against(
+        |client, message| {
+            if client == 2 && message == 10 {
+                // In place of the message, which is then lost.
+                Act::Raw(b"\x81\x08welcome!".to_vec())
+            } else {
+                Act::Deliver
+            }
+        },
+        HUNDRED,
+    );
+    assert_counts(&ran, &[("unexpected", 1), ("lost", 1)]);
+}
+
+#[test]
+fn a_frame_that_breaks_the_rules_is_a_protocol_error() {
+    let ran = against(
+        |client, message| {
+            if client == 2 && message == 10 {
+                Act::Raw(vec![0x82, 0x80, 0, 0, 0, 0])
+            } else {
+                Act::Deliver
+            }
+        },
+        HUNDRED,
+    );
+    assert_counts(&ran, &[("protocol_errors", 1)]);
+    assert!(ran.stderr.contains("a masked frame (RFC 6455 section 5.1)"), "{ran:?}");
+}
+
+#[test]
+fn a_connection_that_ends_is_named_with_its_target() {
+    let double = Double::start(Manners {
+        faults: |client, message| {
+            if client == 2 && message == 10 { Act::HangUp } else { Act::Deliver }
+        },
+        ..Manners::default()
+    });
+    let ran = run(&double.target(), HUNDRED);
+    assert_counts(&ran, &[("disconnected", 1)]);
+    let named = format!("{}: client ", double.target());
+    assert!(ran.stderr.contains(&named), "{ran:?}");
+}
+
+#[test]
+fn the_close_of_a_server_is_told_with_its_code() {
+    let ran = against(
+        |client, message| {
+            if client == 2 && message == 10 {
+                Act::Raw(vec![0x88, 2, 0x03, 0xf3])
+            } else {
+                Act::Deliver
+            }
+        },
+        HUNDRED,
+    );
+    assert_counts(&ran, &[("disconnected", 1)]);
+    assert!(ran.stderr.contains("the server sent Close 1011"), "{ran:?}");
+}
+
+#[test]
+fn a_server_may_leave_out_the_sender() {
+    let double = Double::start(Manners { sender_included: false, ..Manners::default() });
+    let flags = "broadcast --connections 6 --threads 2 --publishers 3 --window 4 --messages 90";
+    let ran = run(&double.target(), &format!("{flags} --sender-excluded"));
+    assert_counts(&ran, &[]);
+    assert_eq!(ran.number("deliveries"), 90 * 5);
+}
+
+#[test]
+fn who_waits_for_a_sender_that_is_left_out_is_told_of_the_flag() {
+    let double = Double::start(Manners { sender_included: false, ..Manners::default() });
+    let ran = run(&double.target(), "broadcast --connections 6 --timeout 300ms --messages 1");
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.stderr.contains("5 of 6 clients hear a broadcast"), "{ran:?}");
+    assert!(ran.stderr.contains("--sender-excluded"), "{ran:?}");
+}
+
+#[test]
+fn in_the_open_loop_a_stall_counts_for_all_that_was_due_in_it() {
+    let stall = Some((100, Duration::from_millis(300)));
+    let double = Double::start(Manners { stall, ..Manners::default() });
+    let ran = run(&double.target(), "broadcast --connections 2 --rate 1000 --messages 400");
+    assert_counts(&ran, &[]);
+    // All but the first 100 were due in the stall, evenly: the median waited for about half of it.
+    // A generator that holds its breath with the server would see one slow message in 400.
+    let median = ran.json["latency_us"]["p50"].as_f64().expect("a number");
+    assert!(median > 50_000.0, "{ran:?}");
+    assert_eq!(ran.json["latency_us"]["count"], 800);
+}
+
+#[test]
+fn pings_are_answered_while_nothing_else_happens() {
+    let double = Double::start(Manners { pings: true, ..Manners::default() });
+    let ran = run(&double.target(), "idle --connections 7 --duration 1s");
+    assert_counts(&ran, &[]);
+    assert_eq!(double.pongs(), 7);
+}
+
+#[test]
+fn a_name_is_resolved_to_the_address_that_answers() {
+    let double = Double::start(Manners::default());
+    let target = format!("localhost:{}", double.address.port());
+    let ran = run(&target, "broadcast --connections 2 --messages 5");
+    assert_counts(&ran, &[]);
+    assert_eq!(ran.json["address"], double.target());
+}
+
+/// Ends in time, with status 1 and this reason, which names the target.
+#[track_caller]
+fn assert_given_up(target: &str, mode: &str, reason: &str) {
+    let began = Instant::now();
+    let ran = run(target, &format!("{mode} --connections 3 --timeout 300ms"));
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.stderr.contains(target), "{ran:?}");
+    assert!(ran.stderr.contains(reason), "{ran:?}");
+    assert_eq!(ran.json["ok"], false, "{ran:?}");
+    // Far more than it takes, far less than the 10 s of the measurement would be.
+    assert!(began.elapsed() < Duration::from_secs(9), "{ran:?}");
+}
+
+#[test]
+fn a_target_that_refuses_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = listener.local_addr().expect("an address").to_string();
+    drop(listener);
+    for mode in ["broadcast", "echo", "idle"] {
+        assert_given_up(&target, mode, "refused");
+    }
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let silent = answers_with(b"");
+    for mode in ["broadcast", "connect", "idle"] {
+        assert_given_up(&silent, mode, "the upgrade is not answered within 300ms");
+    }
+}
+
+#[test]
+fn an_answer_that_is_no_upgrade_is_told() {
+    for (answer, reason) in [
+        (&b"HTTP/1.1 503 Service Unavailable\r\n\r\n"[..], "answered with 503 Service Unavailable"),
+        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "not HTTP"),
+        (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
+            "wrong Sec-WebSocket-Accept",
+        ),
+        (b"HTTP/1.1 101 Swi", "the upgrade is not answered within 300ms"),
+    ] {
+        assert_given_up(&answers_with(answer), "idle", reason);
+    }
+}
