@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::{ConfigError, ListenAddress, Secret, check, print, read};
 
-/// More workers than any host this is meant for has CPUs.
-pub(crate) const WORKERS_MAX: usize = 512;
+/// The most workers there can be: more than any host this is meant for has CPUs.
+pub const WORKERS_MAX: usize = 512;
 
 /// Everything the appliance can be told. `Config::default()` is what it does with no file at all.
 ///

@@ -27,6 +27,7 @@ mod duration;
 mod error;
 mod kind;
 mod listen;
+mod path;
 mod print;
 mod read;
 mod schema;
@@ -37,8 +38,9 @@ mod syntax;
 
 pub use config::{
     AdminAddress, Broadcast, Config, Control, Datapath, Limits, LogFormat, LogLevel, Origins,
-    Publish, Server, SlowConsumer, Tcp, WebSocket,
+    Publish, Server, SlowConsumer, Tcp, WORKERS_MAX, WebSocket,
 };
 pub use error::{ConfigError, Fault, Place};
 pub use listen::{ListenAddress, ListenAddressError};
+pub use path::{PathError, check_path};
 pub use secret::Secret;

@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, AdminError, AdminServer};
 use crate::builder::Builder;
 use crate::handle::{Facts, Handle};
-use crate::site::site;
+use crate::site::{check_websocket_paths, site};
 use crate::stats::{State, Stats};
 
 /// Serves clients from [`Builder::start`] until it is drained.
@@ -47,6 +47,14 @@ pub enum StartError {
          (or leave --dpdk out) to serve over kernel sockets"
     )]
     NoDpdk,
+    /// A path cannot have the handler it was given by [`Builder::route`].
+    #[error("the handler at \"{path}\" would never be asked: {reason}")]
+    Route {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -80,8 +88,9 @@ impl Appliance {
         H: Handler,
         L: Layer<H>,
     {
-        let Builder { config, handler, layer, mut probes, pages, chat_page } = builder;
+        let Builder { config, handler, layer, mut probes, routes, pages, chat_page } = builder;
         config.validate()?;
+        check_websocket_paths(&config.websocket.path, &routes)?;
         if config.server.datapath == Datapath::Dpdk {
             return Err(StartError::NoDpdk);
         }
@@ -108,7 +117,7 @@ impl Appliance {
                 Some(admin::start(address, config.control.admin_token.as_ref(), handle.clone())?)
             }
         };
-        let site = Arc::new(site(&config, chat_page, pages, &handle));
+        let site = Arc::new(site(&config, &routes, chat_page, pages, &handle));
         let handler = Arc::new(layer.layer(handler));
         let mut appliance = Self { handle, workers: Vec::new(), addresses, admin };
         for (parts, streams) in assembly.parts.into_iter().zip(streams) {

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use hioload_config::Config;
-use hioload_engine::{Handler, Identity, Layer, Page, Probe, Route, Stack};
+use hioload_engine::{
+    GetRequest, Handler, Identity, Layer, Page, PathIndex, Probe, Refusal, Route, Routed, Stack,
+};
 
 use crate::appliance::{Appliance, StartError};
 
@@ -14,6 +16,8 @@ pub struct Builder<H = (), L = Identity> {
     pub(crate) handler: H,
     pub(crate) layer: L,
     pub(crate) probes: Vec<(String, Probe)>,
+    /// Paths with handlers of their own, in the order of their [`PathIndex`], from 1 on.
+    pub(crate) routes: Vec<String>,
     pub(crate) pages: Vec<(String, Route)>,
     pub(crate) chat_page: bool,
 }
@@ -25,6 +29,7 @@ impl Builder {
             handler: (),
             layer: Identity,
             probes: Vec::new(),
+            routes: Vec::new(),
             pages: Vec::new(),
             chat_page: false,
         }
@@ -39,20 +44,9 @@ impl<H, L> Builder<H, L> {
         self
     }
 
-    /// Sets the handler that all sessions share.
-    #[must_use]
-    pub fn handler<N: Handler>(self, handler: N) -> Builder<N, L> {
-        Builder {
-            config: self.config,
-            handler,
-            layer: self.layer,
-            probes: self.probes,
-            pages: self.pages,
-            chat_page: self.chat_page,
-        }
-    }
-
-    /// Adds a layer inside those added before: the first one is the outermost.
+    /// Adds a layer inside those added before: the first one is the outermost. Layers are around
+    /// the handlers of all paths; one that is meant for a single path is put around its handler
+    /// before, by [`Layer::layer`].
     #[must_use]
     pub fn layer<N>(self, layer: N) -> Builder<H, Stack<L, N>> {
         Builder {
@@ -60,6 +54,7 @@ impl<H, L> Builder<H, L> {
             handler: self.handler,
             layer: Stack::new(self.layer, layer),
             probes: self.probes,
+            routes: self.routes,
             pages: self.pages,
             chat_page: self.chat_page,
         }
@@ -81,10 +76,37 @@ impl<H, L> Builder<H, L> {
     /// Answers `GET` and `HEAD` of `path` with a page. A path begins with `/` and is compared with
     /// the request's as it stands there, without its query and without decoding. A later page of
     /// the same path replaces the earlier one, `/healthz` included, which every appliance answers
-    /// with `ok`; `websocket.path` cannot be replaced.
+    /// with `ok`; a WebSocket path cannot be replaced.
     #[must_use]
     pub fn page(mut self, path: impl Into<String>, page: Page) -> Self {
         self.pages.push((path.into(), Route::Page(Arc::new(page))));
+        self
+    }
+
+    /// Answers `GET` and `HEAD` of `path` with what `answer` computes for each request: a page of
+    /// any status, or a refusal (or redirection) in a line of text. Paths are those of
+    /// [`page`](Self::page), and each has one answer, the last that was added.
+    ///
+    /// It runs on a worker, whose sessions wait meanwhile, so it must be quick. A panic in it is
+    /// answered with 500 and counted (`http_panics`).
+    ///
+    /// ```
+    /// # use hioload::{Appliance, Page, Refusal};
+    /// # let builder = Appliance::builder();
+    /// builder
+    ///     .get("/whoami", |request| {
+    ///         let body = format!("{{\"you\":\"{}\"}}\n", request.peer().ip()).into_bytes();
+    ///         Ok(Page::new("application/json", body).with_header("Cache-Control", "no-store")?)
+    ///     })
+    ///     .get("/old", |_| Err(Refusal::new(301, "moved").with_header("Location", "/new")?));
+    /// ```
+    #[must_use]
+    pub fn get(
+        mut self,
+        path: impl Into<String>,
+        answer: impl Fn(&GetRequest<'_>) -> Result<Page, Refusal> + Send + Sync + 'static,
+    ) -> Self {
+        self.pages.push((path.into(), Route::Computed(Arc::new(answer))));
         self
     }
 
@@ -93,6 +115,50 @@ impl<H, L> Builder<H, L> {
     pub fn chat_page(mut self) -> Self {
         self.chat_page = true;
         self
+    }
+}
+
+impl<L> Builder<(), L> {
+    /// Sets the handler that all sessions share: those of `websocket.path`, and of no other path
+    /// unless [`route`](Builder::route) adds some.
+    #[must_use]
+    pub fn handler<H: Handler>(self, handler: H) -> Builder<H, L> {
+        Builder {
+            config: self.config,
+            handler,
+            layer: self.layer,
+            probes: self.probes,
+            routes: self.routes,
+            pages: self.pages,
+            chat_page: self.chat_page,
+        }
+    }
+}
+
+impl<H: Handler, L> Builder<H, L> {
+    /// Serves WebSocket at `path` as well, with a handler of its own, behind the same layers. What
+    /// applies to paths is said at [`page`](Self::page).
+    ///
+    /// A broadcast reaches every session of the appliance, whatever its path, and so does
+    /// [`Handle::publish`](crate::Handle::publish). A client that is to get only some of it has to
+    /// tell by the content.
+    #[must_use]
+    pub fn route<R: Handler>(
+        mut self,
+        path: impl Into<String>,
+        handler: R,
+    ) -> Builder<Routed<H, R>, L> {
+        self.routes.push(path.into());
+        let index = u16::try_from(self.routes.len()).expect("a type cannot nest that deep");
+        Builder {
+            config: self.config,
+            handler: Routed::new(self.handler, PathIndex::new(index), handler),
+            layer: self.layer,
+            probes: self.probes,
+            routes: self.routes,
+            pages: self.pages,
+            chat_page: self.chat_page,
+        }
     }
 }
 
@@ -115,6 +181,7 @@ impl<H, L> fmt::Debug for Builder<H, L> {
         f.debug_struct("Builder")
             .field("config", &self.config)
             .field("probes", &probes)
+            .field("routes", &self.routes)
             .field("pages", &pages)
             .field("chat_page", &self.chat_page)
             .finish_non_exhaustive()

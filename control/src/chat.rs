@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hioload_config::{Config, Publish};
-use hioload_engine::{Page, Route, Site};
+use hioload_engine::{GetRequest, Page, Route, Site};
 
 use crate::site::fixed;
 
@@ -30,8 +30,9 @@ pub(crate) fn site(
     config: &Config,
     active_clients: Arc<dyn Fn() -> u64 + Send + Sync>,
 ) -> Site {
+    let count = move |_: &GetRequest<'_>| Ok(clients(active_clients()));
     site.route("/", fixed(chat_page(&config.websocket.path, config.broadcast.publish)))
-        .route("/clients", Route::Made(Arc::new(move || clients(active_clients()))))
+        .route("/clients", Route::Computed(Arc::new(count)))
         .route("/favicon.ico", fixed(icon()))
 }
 

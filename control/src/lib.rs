@@ -39,10 +39,44 @@
 //! # Handlers
 //!
 //! One value serves all sessions, from all worker threads, so it is `Send + Sync` and what it
-//! changes sits behind atomics or locks. [`Handler`] says in which order it is called. It must not
+//! changes sits behind atomics or locks. What belongs to one session is attached to it
+//! ([`Accept::data`]) and may be a `Cell`; what each worker is to have for itself is a
+//! [`PerWorker`]. [`Handler`] says in which order it is called. It must not
 //! block: what takes long goes to a thread of the embedder's own, which answers through a
 //! [`Handle`], for now by [`Handle::publish`] to everybody. An error, and under [`Recovery`] a
 //! panic, closes the one session with 1011; a panic without `Recovery` ends the appliance.
+//!
+//! # Paths
+//!
+//! The handler has the sessions of `websocket.path`. [`Builder::route`] adds paths with handlers of
+//! their own, behind the same layers; the chain of handlers is a type, and each session keeps the
+//! number of its path. [`Builder::page`] serves a page, and [`Builder::get`] computes an answer for
+//! each `GET`. A broadcast has no path: it reaches every session of the appliance.
+//!
+//! ```
+//! use hioload::{Appliance, Broadcast, Handler, HandlerError, Message, Outbox, Page, Session};
+//!
+//! /// Hears everything, says nothing.
+//! struct Feed;
+//!
+//! impl Handler for Feed {
+//!     fn on_message(&self, _session: &Session, _message: Message<'_>, _out: &mut Outbox<'_>) -> Result<(), HandlerError> {
+//!         Err(HandlerError::new("this is a feed, and only that"))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let config = hioload::Config::parse("server.listen = \"127.0.0.1:0\"\ncontrol.admin = \"off\"", "example")?;
+//! # let builder = Appliance::builder().config(config);
+//! let appliance = builder
+//!     .handler(Broadcast)
+//!     .route("/feed", Feed)
+//!     .get("/version", |_| Ok(Page::new("text/plain", &b"1.0\n"[..])))
+//!     .start()?;
+//! # appliance.stop()?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Middleware
 //!
@@ -131,9 +165,10 @@ pub use stats::{State, Stats};
 pub use hioload_buffer as buffer;
 pub use hioload_config::{self as config, Config, ConfigError};
 pub use hioload_engine::{
-    Accept, CloseCode, ClosedWith, Drained, Handler, HandlerError, Identity, Kind, Layer, Logging,
-    Message, Metric, MetricKind, Metrics, MetricsHandle, Outbox, Page, Probe, PublishError,
-    Recovery, Refusal, Request, Session, SessionId, SnapshotError, Stack, Totals, UpgradeRequest,
+    Accept, CloseCode, ClosedWith, Drained, GetRequest, Handler, HandlerError, Identity, Kind,
+    Layer, Logging, Message, Metric, MetricKind, Metrics, MetricsHandle, Outbox, Page, PathIndex,
+    PerWorker, Probe, PublishError, Recovery, Refusal, Request, Routed, Session, SessionId,
+    SnapshotError, Stack, Totals, UpgradeRequest, WorkerId,
 };
 pub use hioload_net::ListenError;
 pub use hioload_protocol::http::{HeaderError, Method, ResponseHeaders};

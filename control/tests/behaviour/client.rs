@@ -48,9 +48,20 @@ impl Client {
         client
     }
 
+    /// A WebSocket session at `path`.
+    pub(crate) fn connect_at(address: SocketAddr, path: &str) -> Self {
+        let mut client = Self::tcp(address);
+        client.upgrade_at(path, "");
+        client
+    }
+
     /// Upgrades, with further header lines, each ended by CRLF.
     pub(crate) fn upgrade(&mut self, headers: &str) {
-        self.send(upgrade_request(headers).as_bytes());
+        self.upgrade_at("/ws", headers);
+    }
+
+    fn upgrade_at(&mut self, path: &str, headers: &str) {
+        self.send(upgrade_request(headers).replacen("/ws", path, 1).as_bytes());
         let head = self.response_head();
         assert!(head.starts_with("HTTP/1.1 101 "), "not upgraded: {head}");
     }

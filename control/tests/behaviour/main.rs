@@ -2,6 +2,7 @@
 //!
 //! A story takes the back-end as a parameter; `on_every_backend!` makes a test of each pair.
 
+mod answers;
 mod chat;
 mod client;
 #[cfg(target_os = "linux")]
@@ -15,6 +16,7 @@ mod mesh;
 mod pages;
 #[cfg(unix)]
 mod process;
+mod routes;
 mod scene;
 mod slow;
 mod timeouts;

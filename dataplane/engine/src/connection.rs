@@ -10,15 +10,17 @@ use std::time::Instant;
 use hioload_net::FlowId;
 use hioload_protocol::http::{Method, Refusal, Request, RequestReader, negotiate, response};
 use hioload_protocol::ws::{CloseCode, TcpClose};
-use tracing::debug;
+use tracing::{debug, error};
 
 use crate::context::Context;
 use crate::drain::Intake;
-use crate::handler::{Handler, UpgradeRequest};
+use crate::handler::{Handler, HandlerError, UpgradeRequest};
 use crate::open_session::OpenSession;
 use crate::outbox::Effect;
 use crate::session::{Session, SessionId};
 use crate::settings::Settings;
+use crate::site::{GetRequest, Route, compute};
+use crate::{PathIndex, WorkerId};
 
 pub(crate) struct Connection {
     flow: FlowId,
@@ -225,8 +227,8 @@ impl Connection {
         let keep_alive = request.keep_alive() && answered < REQUESTS_MAX;
         let outcome = if cx.intake != Intake::Open {
             Err(Refusal::unavailable("the server is shutting down", 1))
-        } else if cx.site.is_websocket(request.path()) {
-            self.upgrade(request, cx)
+        } else if let Some(path) = cx.site.websocket_index(request.path()) {
+            self.upgrade(request, path, cx)
         } else {
             self.answer(request, keep_alive, cx)
         };
@@ -238,10 +240,13 @@ impl Connection {
     fn upgrade<H: Handler>(
         &mut self,
         request: &Request,
+        path: PathIndex,
         cx: &mut Context<H>,
     ) -> Result<(), Refusal> {
         let upgrade = negotiate(request, &cx.settings.upgrade_policy)?;
-        let accept = cx.handler.on_upgrade(&UpgradeRequest { request, peer: self.peer })?;
+        let worker = WorkerId(cx.worker);
+        let asked = UpgradeRequest { request, peer: self.peer, worker, path };
+        let accept = cx.handler.on_upgrade(&asked)?;
         cx.effects.push(Effect::Respond(response::switching_protocols(&upgrade, &mut cx.pool)));
         cx.effects.push(Effect::Join);
         let session = Session {
@@ -249,6 +254,7 @@ impl Connection {
             peer: self.peer,
             subprotocol: upgrade.subprotocol().map(Box::from),
             data: accept.data,
+            path,
         };
         cx.next_session += 1;
         cx.counters.sessions_opened.add(1);
@@ -288,14 +294,26 @@ impl Connection {
         keep_alive: bool,
         cx: &mut Context<H>,
     ) -> Result<(), Refusal> {
-        let Some(page) = cx.site.get(request.path()) else {
+        let Some(route) = cx.site.get(request.path()) else {
             return Err(Refusal::new(404, "there is nothing at this path"));
         };
         if request.method() == Method::Other {
             return Err(Refusal::method_not_allowed("GET, HEAD"));
         }
+        let frame = match route {
+            Route::Page(page) => response::answer(page, request, keep_alive, &mut cx.pool),
+            Route::Computed(answer) => {
+                let asked = GetRequest { request, peer: self.peer, worker: WorkerId(cx.worker) };
+                let answered = compute(&**answer, &asked).unwrap_or_else(|panic| {
+                    let error = HandlerError::from_panic(&*panic);
+                    error!(peer = %self.peer, path = request.path(), %error, "no answer");
+                    cx.counters.http_panics.add(1);
+                    Err(Refusal::new(500, "the server failed on this request"))
+                });
+                response::answer(&answered?, request, keep_alive, &mut cx.pool)
+            }
+        };
         cx.counters.http_requests.add(1);
-        let frame = response::answer(&page, request, keep_alive, &mut cx.pool);
         cx.effects.push(Effect::Respond(frame));
         if !keep_alive {
             self.linger(cx);

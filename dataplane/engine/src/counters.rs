@@ -78,6 +78,8 @@ counters! {
     http_requests: Counter,
     /// HTTP requests refused, upgrades among them
     http_refusals: Counter,
+    /// HTTP requests whose answer panicked
+    http_panics: Counter,
     /// Connections given up because their request did not come in time
     handshake_timeouts: Counter,
     /// WebSocket sessions opened

@@ -9,12 +9,14 @@ use std::ops::Deref;
 use hioload_protocol::http::{Refusal, Request};
 use hioload_protocol::ws::{ClosedWith, Message};
 
-use crate::{Outbox, Session};
+use crate::session_data::SessionData;
+use crate::{Outbox, PathIndex, Session, WorkerId};
 
 /// The application: what happens with the messages of clients.
 ///
 /// One value serves all workers, so state that changes sits behind atomics or locks of the
-/// handler's own. For one session the calls come from one thread, in this order: `on_upgrade`,
+/// handler's own; [`PerWorker`](crate::PerWorker) keeps such state apart for each worker, and
+/// [`Accept::data`] for each session. For one session the calls come from one thread, in this order: `on_upgrade`,
 /// `on_open`, any number of `on_message`, `on_close`. None of them may block: a worker serves
 /// thousands of other sessions meanwhile.
 pub trait Handler: Send + Sync + 'static {
@@ -60,12 +62,24 @@ pub trait Handler: Send + Sync + 'static {
 pub struct UpgradeRequest<'a> {
     pub(crate) request: &'a Request,
     pub(crate) peer: SocketAddr,
+    pub(crate) worker: WorkerId,
+    pub(crate) path: PathIndex,
 }
 
 impl UpgradeRequest<'_> {
     /// Address and port of the other side.
     pub fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// The worker that has the connection, and will have the session.
+    pub fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// Which of the WebSocket paths is asked for, and so which handler.
+    pub fn path_index(&self) -> PathIndex {
+        self.path
     }
 }
 
@@ -80,7 +94,7 @@ impl Deref for UpgradeRequest<'_> {
 /// A handler's yes to an upgrade, and what goes with it.
 #[derive(Default)]
 pub struct Accept {
-    pub(crate) data: Option<Box<dyn Any + Send + Sync>>,
+    pub(crate) data: SessionData,
 }
 
 impl Accept {
@@ -89,10 +103,41 @@ impl Accept {
         Self::default()
     }
 
-    /// Attaches a value to the session; [`Session::data`] gives it back.
+    /// Attaches a value to the session: who its user is, or state that changes. [`Session::data`]
+    /// gives it back by its type, so that layers and the handler can each attach something of
+    /// their own.
+    ///
+    /// All calls for one session come from one thread, one after the other, so a
+    /// [`Cell`](std::cell::Cell) or a [`RefCell`](std::cell::RefCell) will do for what changes:
+    /// the value need not be `Sync`.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    ///
+    /// use hioload_engine::{
+    ///     Accept, Handler, HandlerError, Message, Outbox, Refusal, Session, UpgradeRequest,
+    /// };
+    ///
+    /// struct Counting;
+    ///
+    /// struct Said(Cell<u32>);
+    ///
+    /// impl Handler for Counting {
+    ///     fn on_upgrade(&self, _request: &UpgradeRequest<'_>) -> Result<Accept, Refusal> {
+    ///         Ok(Accept::new().data(Said(Cell::new(0))))
+    ///     }
+    ///
+    ///     fn on_message(&self, session: &Session, _message: Message<'_>, out: &mut Outbox<'_>) -> Result<(), HandlerError> {
+    ///         let said = session.data::<Said>().ok_or_else(|| HandlerError::new("no count"))?;
+    ///         said.0.set(said.0.get() + 1);
+    ///         out.send(format!("that was your message number {}", said.0.get()).as_str());
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
     #[must_use]
-    pub fn data(mut self, value: impl Any + Send + Sync) -> Self {
-        self.data = Some(Box::new(value));
+    pub fn data(mut self, value: impl Any + Send) -> Self {
+        self.data.push(value);
         self
     }
 }

@@ -5,6 +5,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use crate::session_data::SessionData;
+use crate::{PathIndex, WorkerId};
+
 /// Names a session for as long as the appliance runs: it is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(u64);
@@ -18,8 +21,8 @@ impl SessionId {
     }
 
     /// The worker that owns the session.
-    pub(crate) fn worker(self) -> usize {
-        usize::from((self.0 >> SEQUENCE_BITS) as u16)
+    pub(crate) fn worker(self) -> WorkerId {
+        WorkerId((self.0 >> SEQUENCE_BITS) as u16)
     }
 
     /// The id as a number, as it stands in logs.
@@ -57,7 +60,8 @@ pub struct Session {
     pub(crate) id: SessionId,
     pub(crate) peer: SocketAddr,
     pub(crate) subprotocol: Option<Box<str>>,
-    pub(crate) data: Option<Box<dyn Any + Send + Sync>>,
+    pub(crate) data: SessionData,
+    pub(crate) path: PathIndex,
 }
 
 impl Session {
@@ -76,9 +80,20 @@ impl Session {
         self.subprotocol.as_deref()
     }
 
-    /// What [`Accept::data`](crate::Accept::data) was given, when it is a `T`.
+    /// The worker that owns it, and makes all calls for it.
+    pub fn worker(&self) -> WorkerId {
+        self.id.worker()
+    }
+
+    /// Which path it was opened at, and so which handler it has.
+    pub fn path_index(&self) -> PathIndex {
+        self.path
+    }
+
+    /// The value of type `T` that was attached at the upgrade; the last one of several. See
+    /// [`Accept::data`](crate::Accept::data).
     pub fn data<T: Any>(&self) -> Option<&T> {
-        self.data.as_ref()?.downcast_ref()
+        self.data.get()
     }
 }
 

@@ -118,6 +118,22 @@ fn a_client_that_has_the_page_is_not_sent_it_again() {
 }
 
 #[test]
+fn a_page_of_another_status_is_sent_under_it_whatever_the_client_has() {
+    let missing = chat_page().with_status(404);
+    let text = answer(&missing, "GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n");
+    assert!(text.starts_with("HTTP/1.1 404 Not Found\r\n"), "{text}");
+    assert!(text.ends_with("\r\n\r\n<h1>chat</h1>"), "{text}");
+}
+
+#[test]
+fn a_status_that_has_no_body_cannot_be_that_of_a_page() {
+    for status in [0, 101, 204, 205, 304, 600] {
+        assert_eq!(chat_page().with_status(status).status(), 500, "{status}");
+    }
+    assert_eq!(chat_page().with_status(299).status(), 299);
+}
+
+#[test]
 fn pages_with_other_bodies_have_other_tags() {
     let other = Page::new("text/html", b"<h1>chat!</h1>".as_slice()).with_etag();
     assert_ne!(other.etag(), chat_page().etag());

@@ -134,7 +134,7 @@ impl Controls {
             .collect();
         let (answers, answered) = bounded(requests.len());
         for sessions in requests {
-            let worker = &self.workers[sessions[0].0.worker()];
+            let worker = &self.workers[sessions[0].0.worker().get()];
             let sessions = sessions.to_vec();
             let patience = deadline.saturating_duration_since(Instant::now());
             match worker.direct(Directed::Describe { sessions, answers: answers.clone() }, patience)
@@ -168,7 +168,7 @@ impl Controls {
         request: Directed,
         patience: Duration,
     ) -> Result<(), DirectedError> {
-        self.workers[session.worker()].direct(request, patience)
+        self.workers[session.worker().get()].direct(request, patience)
     }
 }
 

@@ -91,7 +91,7 @@ impl<H: Handler> Handler for Metered<H> {
         let result = self.inner.on_message(session, message, out);
         match &result {
             Ok(()) => {
-                let stripe = session.id().worker() % STRIPES;
+                let stripe = session.worker().get() % STRIPES;
                 self.counts.processed[stripe].fetch_add(1, Ordering::Relaxed);
             }
             Err(_) => {

@@ -1,4 +1,4 @@
-//! A small page, held in memory.
+//! A small page, held in memory: a fixed one, or the answer to one request.
 
 use std::borrow::Cow;
 
@@ -8,9 +8,11 @@ use sha1::{Digest as _, Sha1};
 
 use super::header::{HeaderError, ResponseHeaders, is_control};
 
-/// A page or an asset: type, body, and how long it may be kept.
+/// A page, an asset or a computed answer: status (200 unless told otherwise), type, body, and
+/// header fields such as those that say how long it may be kept.
 #[derive(Clone, Debug)]
 pub struct Page {
+    status: u16,
     content_type: Cow<'static, str>,
     body: Cow<'static, [u8]>,
     etag: Option<String>,
@@ -28,7 +30,19 @@ impl Page {
         if content_type.is_empty() || content_type.bytes().any(is_control) {
             content_type = Cow::Borrowed("application/octet-stream");
         }
-        Self { content_type, body: body.into(), etag: None, headers: ResponseHeaders::default() }
+        let headers = ResponseHeaders::default();
+        Self { status: 200, content_type, body: body.into(), etag: None, headers }
+    }
+
+    /// The same page under another status, such as 404 for a page that says what is missing.
+    ///
+    /// `status` is one of 200 to 599; those that have no body (204, 205, 304; RFC 9110 section 15)
+    /// and anything else become 500.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        let has_body = (200..600).contains(&status) && ![204, 205, 304].contains(&status);
+        self.status = if has_body { status } else { 500 };
+        self
     }
 
     /// The same page with an entity tag, made from its body: a client that has it need not fetch
@@ -51,6 +65,11 @@ impl Page {
     ) -> Result<Self, HeaderError> {
         self.headers.add(name, value)?;
         Ok(self)
+    }
+
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.status
     }
 
     /// The media type.

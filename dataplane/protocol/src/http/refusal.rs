@@ -111,11 +111,21 @@ impl fmt::Display for Refusal {
 
 impl Error for Refusal {}
 
+/// A header field of an answer that cannot be written is a fault of the server.
+impl From<HeaderError> for Refusal {
+    fn from(_: HeaderError) -> Self {
+        Self::new(500, "the server made an answer that cannot be sent")
+    }
+}
+
 /// The name of a status (RFC 9110 section 15, RFC 6585); that of its class where it has none here.
 pub(super) fn reason_phrase(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
         200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
         301 => "Moved Permanently",
         302 => "Found",
         303 => "See Other",
@@ -135,6 +145,7 @@ pub(super) fn reason_phrase(status: u16) -> &'static str {
         414 => "URI Too Long",
         417 => "Expectation Failed",
         421 => "Misdirected Request",
+        422 => "Unprocessable Content",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
@@ -145,6 +156,7 @@ pub(super) fn reason_phrase(status: u16) -> &'static str {
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
         _ => match status / 100 {
+            2 => "Successful",
             3 => "Redirection",
             4 => "Client Error",
             _ => "Server Error",

@@ -33,15 +33,17 @@ pub fn answer(page: &Page, request: &Request, keep_alive: bool, pool: &mut Pool)
             return refusal(&Refusal::method_not_allowed("GET, HEAD"), false, keep_alive, pool);
         }
     };
-    if page.etag().is_some_and(|etag| has_tag(request, etag)) {
+    // RFC 9110 section 13.2.1: conditions count where the answer would have been 2xx without them.
+    let succeeds = page.status() < 300;
+    if succeeds && page.etag().is_some_and(|etag| has_tag(request, etag)) {
         return not_modified(page, keep_alive, pool);
     }
     self::page(page, head_only, keep_alive, pool)
 }
 
-/// 200 with the page; `head_only` leaves the body out, not its length (RFC 9110 section 9.3.2).
+/// The page, under its status; `head_only` leaves the body out, not its length (RFC 9110 section 9.3.2).
 pub fn page(page: &Page, head_only: bool, keep_alive: bool, pool: &mut Pool) -> Frame {
-    let mut head = Head::new(200);
+    let mut head = Head::new(page.status());
     head.field("Content-Type", page.content_type());
     head.field("Content-Length", page.body().len());
     head.field("X-Content-Type-Options", "nosniff");
