@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use hioload_config::{AdminAddress, Config, ConfigError, Datapath, ListenAddress};
 use hioload_engine::{
-    Drained, Handler, Layer, Probe, Site, SnapshotError, SystemClock, Worker, WorkerParts, assemble,
+    Drained, Handler, Layer, Site, SnapshotError, SystemClock, Worker, WorkerParts, assemble,
 };
 use hioload_net::{
     KernelOptions, KernelStreams, ListenError, ListenOptions, Listening, SocketOptions, Streams,
@@ -19,9 +19,8 @@ use hioload_net::{
 use tracing::{error, info, warn};
 
 use crate::admin::{self, AdminError, AdminServer};
-use crate::builder::Builder;
-use crate::handle::{Facts, Handle};
-use crate::site::{check_websocket_paths, site};
+use crate::builder::{Builder, Built};
+use crate::handle::Handle;
 use crate::stats::{State, Stats};
 
 /// Serves clients from [`Builder::start`] until it is drained.
@@ -88,9 +87,8 @@ impl Appliance {
         H: Handler,
         L: Layer<H>,
     {
-        let Builder { config, handler, layer, mut probes, routes, pages, chat_page } = builder;
-        config.validate()?;
-        check_websocket_paths(&config.websocket.path, &routes)?;
+        builder.check()?;
+        let config = builder.config.clone();
         if config.server.datapath == Datapath::Dpdk {
             return Err(StartError::NoDpdk);
         }
@@ -102,23 +100,13 @@ impl Appliance {
         let wakers: Vec<_> = streams.iter().map(Streams::waker).collect();
         let assembly = assemble(&config, &wakers);
 
-        let layer_probes: Vec<(String, Probe)> = layer.probes();
-        probes.splice(0..0, layer_probes);
-        let facts = Facts {
-            drain_timeout: config.control.drain_timeout,
-            datapath: "kernel",
-            message_bytes_max: config.websocket.message_bytes_max,
-            probes,
-        };
-        let handle = Handle::new(assembly.controls, facts);
+        let Built { handle, handler, site } = builder.build(assembly.controls, "kernel");
         let admin = match &config.control.admin {
             AdminAddress::Off => None,
             address => {
                 Some(admin::start(address, config.control.admin_token.as_ref(), handle.clone())?)
             }
         };
-        let site = Arc::new(site(&config, &routes, chat_page, pages, &handle));
-        let handler = Arc::new(layer.layer(handler));
         let mut appliance = Self { handle, workers: Vec::new(), addresses, admin };
         for (parts, streams) in assembly.parts.into_iter().zip(streams) {
             let crew = Crew {

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use hioload_config::Config;
 use hioload_engine::{
-    GetRequest, Handler, Identity, Layer, Page, PathIndex, Probe, Refusal, Route, Routed, Stack,
+    Controls, GetRequest, Handler, Identity, Layer, Page, PathIndex, Probe, Refusal, Route, Routed,
+    Site, Stack,
 };
 
 use crate::appliance::{Appliance, StartError};
+use crate::handle::{Facts, Handle};
+use crate::site::{check_websocket_paths, site};
 
 /// Collects what an appliance is made of; [`start`](Self::start) needs a handler.
 pub struct Builder<H = (), L = Identity> {
@@ -171,6 +174,35 @@ impl<H: Handler, L: Layer<H>> Builder<H, L> {
     /// be started. Nothing runs then.
     pub fn start(self) -> Result<Appliance, StartError> {
         Appliance::start(self)
+    }
+}
+
+/// What workers are made with, from a builder that was [checked](Builder::check).
+pub(crate) struct Built<H> {
+    pub(crate) handle: Handle,
+    pub(crate) handler: Arc<H>,
+    pub(crate) site: Arc<Site>,
+}
+
+impl<H: Handler, L: Layer<H>> Builder<H, L> {
+    pub(crate) fn check(&self) -> Result<(), StartError> {
+        self.config.validate()?;
+        check_websocket_paths(&self.config.websocket.path, &self.routes)
+    }
+
+    pub(crate) fn build(self, controls: Controls, datapath: &'static str) -> Built<L::Handler> {
+        let Self { config, handler, layer, probes, routes, pages, chat_page } = self;
+        let mut all_probes = layer.probes();
+        all_probes.extend(probes);
+        let facts = Facts {
+            drain_timeout: config.control.drain_timeout,
+            datapath,
+            message_bytes_max: config.websocket.message_bytes_max,
+            probes: all_probes,
+        };
+        let handle = Handle::new(controls, facts);
+        let site = site(&config, &routes, chat_page, pages, &handle);
+        Built { handle, handler: Arc::new(layer.layer(handler)), site: Arc::new(site) }
     }
 }
 

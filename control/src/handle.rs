@@ -72,10 +72,15 @@ impl Handle {
     /// published before, and the end within the configured time. Returns at once; calls after
     /// the first change nothing.
     pub fn drain(&self) {
+        self.drain_from(Instant::now());
+    }
+
+    /// The same, by a clock that says it is `now`.
+    pub(crate) fn drain_from(&self, now: Instant) {
         let mut first = false;
         let deadline = *self.shared.drain_deadline.get_or_init(|| {
             first = true;
-            Instant::now() + self.shared.drain_timeout
+            now + self.shared.drain_timeout
         });
         if first {
             self.shared.state.fetch_max(DRAINING, Ordering::Relaxed);

@@ -139,6 +139,10 @@
 //! # }
 //! ```
 //!
+//! # Tests
+//!
+//! [`testing`] drives what a builder describes without a network, on a clock that the test moves.
+//!
 //! # Logs and signals
 //!
 //! Events go to [`tracing`](https://docs.rs/tracing); without a subscriber they go nowhere. Signals
@@ -154,6 +158,7 @@ mod handle;
 mod metrics;
 mod site;
 mod stats;
+pub mod testing;
 
 pub use admin::AdminError;
 pub use appliance::{Appliance, ApplianceError, StartError};

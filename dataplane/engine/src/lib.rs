@@ -31,6 +31,7 @@ mod session;
 mod session_data;
 mod settings;
 mod site;
+pub mod testing;
 mod topic;
 mod worker;
 

@@ -37,6 +37,8 @@ struct Net {
     stopped: bool,
     /// The last poll would have gone on sleeping.
     slept: bool,
+    /// For how long, unless for ever.
+    sleep: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -207,6 +209,11 @@ impl MemoryStreams {
         net.slept && net.events.is_empty() && !net.waker.0.load(Ordering::Acquire)
     }
 
+    /// How long a worker that sleeps would go on, counted from its last poll; `None` for ever.
+    pub fn sleeps_for(&self) -> Option<Duration> {
+        self.net().sleep
+    }
+
     fn net(&self) -> RefMut<'_, Net> {
         self.net.borrow_mut()
     }
@@ -260,6 +267,7 @@ impl Streams for MemoryStreams {
     ) -> io::Result<()> {
         let mut net = self.net();
         let called = net.waker.0.swap(false, Ordering::Acquire);
+        net.sleep = timeout;
         net.slept = !called && net.events.is_empty() && timeout != Some(Duration::ZERO);
         events.append(&mut net.events);
         Ok(())

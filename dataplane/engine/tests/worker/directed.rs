@@ -133,7 +133,7 @@ fn what_was_sent_before_a_drain_is_delivered_however_late_the_worker_is() {
     assert_eq!((heard.len(), heard.last().map(String::as_str)), (1001, Some("<close>")));
     scene.streams[1].send(flow, CLOSE);
     scene.settle();
-    assert!(scene.ended.iter().all(Option::is_some));
+    assert!(scene.ended().iter().all(Option::is_some));
     assert_eq!(send(&scene, id, "too late"), Err(DirectedError::NotOpen(id)));
 }
 

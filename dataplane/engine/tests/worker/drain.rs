@@ -23,7 +23,7 @@ fn a_second_drain_does_not_open_the_worker_again() {
     scene.streams[0].send(publisher, CLOSE);
     scene.streams[1].send(other, CLOSE);
     scene.settle();
-    assert!(scene.ended.iter().all(|ended| ended.is_some_and(|it| it.cut_off == 0)));
+    assert!(scene.ended().iter().all(|ended| ended.is_some_and(|it| it.cut_off == 0)));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn the_deadline_cuts_off_those_who_hang() {
     scene.pass(TIMEOUT);
     scene.settle();
 
-    let ended = scene.ended[0].expect("the deadline has passed");
+    let ended = scene.ended()[0].expect("the deadline has passed");
     assert_eq!((ended.closed, ended.cut_off), (1, 2));
     assert_eq!(scene.streams[0].open_flows(), 0);
 }

@@ -254,7 +254,7 @@ proptest! {
         let sent = directed.messages.values().sum::<u64>() + directed.kicks;
         let obeyed = totals.directed_sent + totals.sessions_kicked + totals.directed_missed;
         // A worker that has ended may have left some.
-        let all_run = scene.ended.iter().all(Option::is_none);
+        let all_run = scene.ended().iter().all(Option::is_none);
         prop_assert!(if all_run { obeyed == sent } else { obeyed <= sent }, "{:?}", totals);
         let whole = dropped_as_slow(&totals) == 0;
         for &(worker, flow, _) in &clients {
@@ -265,7 +265,7 @@ proptest! {
         scene.settle();
         scene.pass(DRAIN);
         scene.settle();
-        prop_assert!(scene.ended.iter().all(Option::is_some));
+        prop_assert!(scene.ended().iter().all(Option::is_some));
         let totals = scene.totals();
         prop_assert!(reconciles(&totals, 0), "{:?}", totals);
         prop_assert_eq!((totals.active_clients(), scene.controls.registry().len()), (0, 0));

@@ -1,18 +1,16 @@
 //! Workers turned by hand over streams in memory and a clock that stands still until it is moved.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hioload_config::Config;
+use hioload_engine::testing::{HandTurned, memory_streams};
 use hioload_engine::{
-    Assembly, Clock, CloseCode, ClosedWith, Controls, Drained, Handler, HandlerError, Layer,
-    Message, Outbox, Page, Recovery, Route, Session, SessionId, SessionPage, Site, Totals, Worker,
-    assemble,
+    Assembly, CloseCode, ClosedWith, Controls, Drained, Handler, HandlerError, Layer, Message,
+    Outbox, Page, Recovery, Route, Session, SessionId, SessionPage, Site, Totals, assemble,
 };
-use hioload_net::{FlowId, MemoryStreams, Streams};
+use hioload_net::{FlowId, MemoryStreams};
 
 /// Broadcasts what is said, but for a few words that ask for something else.
 pub(crate) struct Chat;
@@ -46,93 +44,55 @@ impl Handler for Chat {
 
 type Handled = <Recovery as Layer<Chat>>::Handler;
 
-#[derive(Clone)]
-struct HandClock(Rc<Cell<Instant>>);
-
-impl Clock for HandClock {
-    fn now(&self) -> Instant {
-        self.0.get()
-    }
-}
-
 pub(crate) struct Scene {
     pub(crate) streams: Vec<MemoryStreams>,
     pub(crate) controls: Arc<Controls>,
-    /// How each worker ended, once it has.
-    pub(crate) ended: Vec<Option<Drained>>,
-    workers: Vec<Option<Worker<MemoryStreams, Handled, HandClock>>>,
-    clock: HandClock,
+    workers: HandTurned<Handled>,
 }
 
 impl Scene {
     pub(crate) fn new(workers: usize, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         change(&mut config);
-        let streams: Vec<MemoryStreams> = (0..workers).map(|_| MemoryStreams::default()).collect();
-        let wakers: Vec<_> = streams.iter().map(Streams::waker).collect();
+        let (streams, wakers) = memory_streams(workers);
         let Assembly { controls, parts } = assemble(&config, &wakers);
         let handler = Arc::new(Recovery.layer(Chat));
         let page = Page::new("text/plain", vec![b'x'; PAGE_BYTES]);
         let site = Arc::new(Site::new("/ws").route("/page", Route::Page(Arc::new(page))));
-        let clock = HandClock(Rc::new(Cell::new(Instant::now())));
-        let workers: Vec<_> = parts
-            .into_iter()
-            .zip(&streams)
-            .map(|(parts, streams)| {
-                let (handler, site) = (Arc::clone(&handler), Arc::clone(&site));
-                Some(Worker::new(parts, streams.clone(), handler, site, &config, clock.clone()))
-            })
-            .collect();
-        let ended = workers.iter().map(|_| None).collect();
-        Self { streams, controls: Arc::new(controls), ended, workers, clock }
+        let workers = HandTurned::new(parts, streams.clone(), &handler, &site, &config);
+        Self { streams, controls: Arc::new(controls), workers }
     }
 
     pub(crate) fn turn(&mut self, number: usize) {
-        let Some(worker) = &mut self.workers[number] else { return };
-        self.ended[number] = worker.turn().expect("streams in memory do not fail");
-        if self.ended[number].is_some() {
-            self.workers[number] = None;
-        }
-        self.streams[number].check_frames();
+        self.workers.turn(number);
     }
 
     /// Gives turns to the workers that are awake, until all sleep or have ended.
     pub(crate) fn settle(&mut self) {
-        for _ in 0..10_000 {
-            let awake: Vec<usize> = (0..self.workers.len())
-                .filter(|&number| self.workers[number].is_some() && !self.streams[number].sleeps())
-                .collect();
-            if awake.is_empty() {
-                return;
-            }
-            awake.into_iter().for_each(|number| self.turn(number));
-        }
-        panic!("the workers spin");
+        self.workers.settle();
     }
 
     /// Gives turns to one worker until it sleeps.
     pub(crate) fn settle_one(&mut self, number: usize) {
-        for _ in 0..10_000 {
-            self.turn(number);
-            if self.streams[number].sleeps() {
-                return;
-            }
-        }
-        panic!("the worker spins");
+        self.workers.settle_one(number);
     }
 
     pub(crate) fn drain(&mut self, timeout: Duration) {
-        self.controls.drain(self.clock.now() + timeout);
+        self.controls.drain(self.workers.now() + timeout);
+    }
+
+    /// How each worker ended, once it has.
+    pub(crate) fn ended(&self) -> &[Option<Drained>] {
+        self.workers.ended()
     }
 
     /// Ends a worker as a panic of its thread would.
     pub(crate) fn drop_worker(&mut self, number: usize) {
-        self.workers[number] = None;
+        self.workers.drop_worker(number);
     }
 
     pub(crate) fn pass(&self, time: Duration) {
-        self.clock.0.set(self.clock.0.get() + time);
-        self.streams.iter().for_each(MemoryStreams::wake_by_time);
+        self.workers.pass(time);
     }
 
     /// A page of sessions. Another thread asks, and the workers get turns meanwhile.
@@ -161,9 +121,7 @@ impl Scene {
             let controls = &self.controls;
             let asked = scope.spawn(move || controls.snapshot().expect("the workers answer"));
             while !asked.is_finished() {
-                for worker in self.workers.iter_mut().flatten() {
-                    worker.turn().expect("fake streams do not fail");
-                }
+                self.workers.turn_all();
             }
             asked.join().expect("a snapshot")
         })
