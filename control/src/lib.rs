@@ -142,6 +142,7 @@
 //! # Tests
 //!
 //! [`testing`] drives what a builder describes without a network, on a clock that the test moves.
+//! The package in `control/examples/auction` is built and tested so.
 //!
 //! # Logs and signals
 //!

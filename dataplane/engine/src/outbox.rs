@@ -46,7 +46,7 @@ impl<'a> Outbox<'a> {
         self.closed
     }
 
-    /// Sends to every session of the appliance, this one included unless the configuration says
+    /// Sends to every session of the appliance, whatever its path, this one included unless the configuration says
     /// otherwise (`broadcast.include_sender`). Encoded once, queued by reference.
     pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) {
         let frame = encode::forward(message.into(), self.pool);
