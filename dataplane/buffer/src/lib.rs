@@ -5,7 +5,7 @@
 //! [`Buffer::freeze`] makes it a [`Frame`], which any number of owners on any thread read; dropping
 //! the last of them gives the memory back to the pool it came from. Within a worker, sessions do
 //! not clone frames: they refer to an entry of the worker's [`FrameTable`] by index, so a delivery
-//! costs no atomic operation.
+//! costs no atomic operation. [`ChunkedVec`] is what tables of connections are made of.
 //!
 //! ```
 //! use hioload_buffer::{FrameTable, Pool, PoolOptions};
@@ -26,10 +26,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod chunked;
 mod frame;
 mod pool;
 mod table;
 
+pub use chunked::ChunkedVec;
 pub use frame::{Buffer, Frame};
 pub use pool::{Pool, PoolOptions};
 pub use table::{FrameId, FrameTable};

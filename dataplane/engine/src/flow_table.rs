@@ -1,24 +1,30 @@
 //! Something for each flow of a worker, found by the flow's index.
 
+use hioload_buffer::ChunkedVec;
 use hioload_net::FlowId;
 
 pub(crate) struct FlowTable<T> {
-    slots: Vec<Option<(u32, T)>>,
+    slots: ChunkedVec<Slot<T>>,
     len: usize,
+}
+
+struct Slot<T> {
+    /// Of the flow whose value is here, if one is.
+    generation: u32,
+    value: Option<T>,
 }
 
 impl<T> FlowTable<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::new(), len: 0 }
+        Self { slots: ChunkedVec::new(), len: 0 }
     }
 
     /// Takes `value` in; the place is free, since a place is given to one flow at a time.
     pub(crate) fn insert(&mut self, flow: FlowId, value: T) {
-        let index = flow.index as usize;
-        if index >= self.slots.len() {
-            self.slots.resize_with(index + 1, || None);
-        }
-        if self.slots[index].replace((flow.generation, value)).is_none() {
+        let vacant = || Slot { generation: 0, value: None };
+        let slot = self.slots.reach(flow.index as usize, vacant);
+        slot.generation = flow.generation;
+        if slot.value.replace(value).is_none() {
             self.len += 1;
         }
     }
@@ -30,24 +36,24 @@ impl<T> FlowTable<T> {
 
     /// `None` when the flow has ended, even if its place is taken by a later one.
     pub(crate) fn get(&self, flow: FlowId) -> Option<&T> {
-        match self.slots.get(flow.index as usize)? {
-            Some((generation, value)) if *generation == flow.generation => Some(value),
-            _ => None,
-        }
+        let slot = self.slots.get(flow.index as usize)?;
+        if slot.generation == flow.generation { slot.value.as_ref() } else { None }
     }
 
     /// See [`get`](Self::get).
     pub(crate) fn get_mut(&mut self, flow: FlowId) -> Option<&mut T> {
-        match self.slots.get_mut(flow.index as usize)? {
-            Some((generation, value)) if *generation == flow.generation => Some(value),
-            _ => None,
-        }
+        let slot = self.slots.get_mut(flow.index as usize)?;
+        if slot.generation == flow.generation { slot.value.as_mut() } else { None }
     }
 
     pub(crate) fn remove(&mut self, flow: FlowId) -> Option<T> {
-        self.get_mut(flow)?;
+        let slot = self.slots.get_mut(flow.index as usize)?;
+        if slot.generation != flow.generation {
+            return None;
+        }
+        let value = slot.value.take()?;
         self.len -= 1;
-        self.slots[flow.index as usize].take().map(|(_, value)| value)
+        Some(value)
     }
 
     /// How many flows there are.
@@ -60,9 +66,9 @@ impl<T> FlowTable<T> {
         let end = to.min(self.slots.len());
         let flows = (from.min(end)..end)
             .filter_map(|index| {
-                let (generation, _) = self.slots[index].as_ref()?;
+                let slot = self.slots.get(index).filter(|slot| slot.value.is_some())?;
                 let index = u32::try_from(index).expect("an index of a flow");
-                Some(FlowId { index, generation: *generation })
+                Some(FlowId { index, generation: slot.generation })
             })
             .collect();
         (flows, end < self.slots.len())
@@ -84,7 +90,8 @@ mod tests {
         assert_eq!(table.get_mut(first), None);
         assert_eq!(table.remove(first), None);
         assert_eq!(table.get_mut(second), Some(&mut "second"));
-        assert_eq!(table.range(0, 9), (vec![second], false));
+        assert_eq!(table.range(0, 9).0, [second]);
+        assert_eq!(table.range(0, usize::MAX), (vec![second], false));
         assert_eq!(table.len(), 1);
     }
 }

@@ -1,14 +1,20 @@
 //! What a transport keeps of each connection of a worker, by [`FlowId`].
 
+use hioload_buffer::ChunkedVec;
+
 use crate::FlowId;
 
 /// Values in dense places that are used again. A [`FlowId`] whose connection has gone finds
 /// nothing, whoever has its place now.
 pub(crate) struct FlowSlots<T> {
-    slots: Vec<Slot<T>>,
+    slots: ChunkedVec<Slot<T>>,
+    /// Places that were used.
+    used: u32,
     free: Vec<u32>,
 }
 
+/// In cache lines of its own: a delivery touches one where the value is no larger.
+#[repr(align(64))]
 struct Slot<T> {
     /// Of the value that is here or, in a free place, of the one that comes next.
     generation: u32,
@@ -17,15 +23,15 @@ struct Slot<T> {
 
 impl<T> FlowSlots<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
+        Self { slots: ChunkedVec::new(), used: 0, free: Vec::new() }
     }
 
     pub(crate) fn insert(&mut self, value: T) -> FlowId {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, value: None });
-            u32::try_from(self.slots.len() - 1).expect("fewer connections than 2^32")
+            self.used += 1;
+            self.used - 1
         });
-        let slot = &mut self.slots[index as usize];
+        let slot = self.slots.reach(index as usize, || Slot { generation: 0, value: None });
         slot.value = Some(value);
         FlowId { index, generation: slot.generation }
     }
@@ -38,6 +44,11 @@ impl<T> FlowSlots<T> {
     pub(crate) fn get_mut(&mut self, flow: FlowId) -> Option<&mut T> {
         let slot = self.slots.get_mut(flow.index as usize)?;
         if slot.generation == flow.generation { slot.value.as_mut() } else { None }
+    }
+
+    /// Has the place of `flow` come into the caches.
+    pub(crate) fn prefetch(&self, flow: FlowId) {
+        self.slots.prefetch(flow.index as usize);
     }
 
     /// Whatever is in a place.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use hioload_buffer::ChunkedVec;
+
 use crate::FlowId;
 
 /// Deadlines of a worker's flows, told apart to one tick.
@@ -18,7 +20,7 @@ use crate::FlowId;
 /// It is a hierarchical wheel: a deadline is filed by the highest group of six bits in which its
 /// tick differs from the present one, and moves to a lower level when that group is reached. So
 /// an entry is touched once per level at the most, and a deadline of hours two or three times.
-/// Entries are kept in a slab and allocate only when there are more than ever before.
+/// Entries are kept in a slab, 20 bytes each, and allocate only when there are more than ever before.
 pub struct TimerWheel {
     origin: Instant,
     tick_ns: u64,
@@ -27,7 +29,9 @@ pub struct TimerWheel {
     levels: [Level; LEVELS],
     /// Entries taken from a slot that was reached, or due when they came.
     reached: u32,
-    entries: Vec<Entry>,
+    entries: ChunkedVec<Entry>,
+    /// Entries that were used.
+    used: u32,
     free: u32,
     len: usize,
 }
@@ -45,7 +49,8 @@ impl TimerWheel {
             elapsed: 0,
             levels: std::array::from_fn(|_| Level::new()),
             reached: NONE,
-            entries: Vec::new(),
+            entries: ChunkedVec::new(),
+            used: 0,
             free: NONE,
             len: 0,
         }
@@ -55,18 +60,17 @@ impl TimerWheel {
     /// [`expire`](Self::expire).
     pub fn schedule(&mut self, flow: FlowId, at: Instant) {
         let tick = self.nanoseconds(at).div_ceil(self.tick_ns);
-        let entry = Entry { flow, tick, next: NONE };
+        let entry = Entry { flow, tick: Tick::new(tick), next: NONE };
         let index = if self.free == NONE {
-            let index = u32::try_from(self.entries.len()).unwrap_or(NONE);
-            assert!(index < NONE, "2^32 deadlines wait at once");
-            self.entries.push(entry);
-            index
+            assert!(self.used < NONE, "2^32 deadlines wait at once");
+            self.used += 1;
+            self.used - 1
         } else {
             let index = self.free;
             self.free = self.entries[index as usize].next;
-            self.entries[index as usize] = entry;
             index
         };
+        *self.entries.reach(index as usize, || entry) = entry;
         self.len += 1;
         self.file(index);
     }
@@ -119,7 +123,7 @@ impl TimerWheel {
         let index = self.reached;
         let entry = &mut self.entries[index as usize];
         self.reached = entry.next;
-        if entry.tick <= self.elapsed {
+        if entry.tick.get() <= self.elapsed {
             expired.push(entry.flow);
             entry.next = self.free;
             self.free = index;
@@ -132,13 +136,14 @@ impl TimerWheel {
     /// Links an entry where its tick belongs.
     fn file(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
-        if entry.tick <= self.elapsed {
+        if entry.tick.get() <= self.elapsed {
             entry.next = self.reached;
             self.reached = index;
             return;
         }
-        let level = (entry.tick ^ self.elapsed).ilog2() / BITS;
-        let slot = (entry.tick >> (level * BITS)) & SLOT_MASK;
+        let tick = entry.tick.get();
+        let level = (tick ^ self.elapsed).ilog2() / BITS;
+        let slot = (tick >> (level * BITS)) & SLOT_MASK;
         let level = &mut self.levels[level as usize];
         level.occupied |= 1 << slot;
         entry.next = std::mem::replace(&mut level.slots[slot as usize], index);
@@ -195,11 +200,29 @@ struct Place {
     start: u64,
 }
 
+#[derive(Clone, Copy)]
 struct Entry {
     flow: FlowId,
     /// The tick at which the flow is named.
-    tick: u64,
+    tick: Tick,
     next: u32,
+}
+
+const _: () = assert!(size_of::<Entry>() == 20);
+
+/// A `u64` in halves, so that an entry is not padded to eight bytes.
+#[derive(Clone, Copy)]
+struct Tick([u32; 2]);
+
+impl Tick {
+    #[expect(clippy::cast_possible_truncation, reason = "each half is what is meant")]
+    fn new(tick: u64) -> Self {
+        Self([(tick >> 32) as u32, tick as u32])
+    }
+
+    fn get(self) -> u64 {
+        u64::from(self.0[0]) << 32 | u64::from(self.0[1])
+    }
 }
 
 #[cfg(test)]

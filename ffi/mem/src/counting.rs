@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
+static BYTES_FREED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     // A constant without a destructor: to use it neither allocates nor fails.
@@ -25,7 +26,10 @@ thread_local! {
 /// let boxed = Box::new([0_u8; 100]);
 /// let counts = CountingAllocator::this_thread() - before;
 /// assert_eq!((counts.calls, counts.bytes), (1, 100));
+///
+/// let in_use = CountingAllocator::bytes_in_use();
 /// drop(boxed);
+/// assert_eq!(CountingAllocator::bytes_in_use(), in_use - 100);
 /// ```
 pub struct CountingAllocator;
 
@@ -47,6 +51,12 @@ impl CountingAllocator {
     /// What all threads have allocated.
     pub fn all_threads() -> AllocationCounts {
         AllocationCounts { calls: CALLS.load(Relaxed), bytes: BYTES.load(Relaxed) }
+    }
+
+    /// Bytes that are allocated at this moment, by all threads, as they were asked for: what the
+    /// allocator adds to each allocation is not in it.
+    pub fn bytes_in_use() -> u64 {
+        BYTES.load(Relaxed).wrapping_sub(BYTES_FREED.load(Relaxed))
     }
 }
 
@@ -70,6 +80,10 @@ fn count(bytes: usize) {
     THREAD.set(AllocationCounts { calls: calls + 1, bytes: thread_bytes + bytes });
 }
 
+fn count_freed(bytes: usize) {
+    BYTES_FREED.fetch_add(bytes as u64, Relaxed);
+}
+
 // SAFETY: every call is handed on to the system's allocator as it came; counting neither allocates
 // nor panics (a u64 of bytes does not overflow).
 unsafe impl GlobalAlloc for CountingAllocator {
@@ -87,11 +101,13 @@ unsafe impl GlobalAlloc for CountingAllocator {
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count(new_size);
+        count_freed(layout.size());
         // SAFETY: as above; `memory` came from `System`, since every allocation does.
         unsafe { System.realloc(memory, layout, new_size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count_freed(layout.size());
         // SAFETY: as for `realloc`.
         unsafe { System.dealloc(memory, layout) }
     }

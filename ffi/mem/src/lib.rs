@@ -2,14 +2,17 @@
 //!
 //! - [`unmask`]: the XOR of WebSocket masking, with the vectors that the processor has.
 //! - [`slab`]: pooled, reference-counted blocks of memory that any thread may give back.
+//! - [`prefetch`]: has the processor fetch what is needed soon.
 //! - [`CountingAllocator`]: tells tests what was allocated.
 //!
 //! Its functions and types are safe to use: no caller can break what the `SAFETY` comments rely on.
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod counting;
+mod prefetch;
 pub mod slab;
 mod unmask;
 
 pub use counting::{AllocationCounts, CountingAllocator};
+pub use prefetch::prefetch;
 pub use unmask::{unmask, unmask_portable};

@@ -96,7 +96,7 @@ fn a_steady_state_takes_no_new_entries() {
         wheel.schedule(flow(turn), start + TICK * turn);
         assert_eq!(expire(&mut wheel, start + TICK * turn), [turn]);
     }
-    assert_eq!(wheel.entries.len(), 1);
+    assert_eq!(wheel.used, 1);
 }
 
 /// A deadline some way ahead, or the passing of time.
