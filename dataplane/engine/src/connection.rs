@@ -5,7 +5,7 @@
 
 use std::mem;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hioload_net::FlowId;
 use hioload_protocol::http::{Method, Refusal, Request, RequestReader, negotiate, response};
@@ -15,20 +15,20 @@ use tracing::{debug, error};
 use crate::context::Context;
 use crate::drain::Intake;
 use crate::handler::{Handler, HandlerError, UpgradeRequest};
+use crate::moment::Moment;
 use crate::open_session::OpenSession;
 use crate::outbox::Effect;
 use crate::session::{Session, SessionId};
-use crate::settings::Settings;
 use crate::site::{GetRequest, Route, compute};
 use crate::{PathIndex, WorkerId};
 
 pub(crate) struct Connection {
     flow: FlowId,
-    peer: SocketAddr,
     stage: Stage,
-    deadline: Option<Instant>,
+    /// When [`expire`](Self::expire) is to be called.
+    pub(crate) deadline: Moment,
     /// The earliest entry that the timers hold for this connection.
-    pub(crate) armed: Option<Instant>,
+    pub(crate) armed: Moment,
     /// The deadline has passed while something had come and was not read.
     pub(crate) overdue: bool,
     /// The peer has ended its direction.
@@ -41,26 +41,23 @@ pub(crate) struct Connection {
 
 enum Stage {
     /// Waiting for an HTTP request, the first or the next.
-    Request {
-        reader: RequestReader,
-        answered: u8,
-    },
+    Request { peer: SocketAddr, reader: RequestReader, answered: u8 },
+    /// The session knows its peer.
     Open(OpenSession),
     /// Nothing more is served; what is queued is sent and the peer's end awaited.
-    Lingering,
+    Lingering { peer: SocketAddr },
 }
 
 /// Requests answered on one connection before it is closed. Bounds what one read can ask for.
 const REQUESTS_MAX: u8 = 100;
 
 impl Connection {
-    pub(crate) fn new(flow: FlowId, peer: SocketAddr, now: Instant, settings: &Settings) -> Self {
+    pub(crate) fn new<H>(flow: FlowId, peer: SocketAddr, cx: &Context<H>) -> Self {
         Self {
             flow,
-            peer,
-            stage: Stage::Request { reader: RequestReader::new(), answered: 0 },
-            deadline: Some(now + settings.handshake_timeout),
-            armed: None,
+            stage: Stage::Request { peer, reader: RequestReader::new(), answered: 0 },
+            deadline: cx.after(cx.settings.handshake_timeout),
+            armed: Moment::NEVER,
             overdue: false,
             peer_ended: false,
             finishing: false,
@@ -68,14 +65,17 @@ impl Connection {
         }
     }
 
-    /// When [`expire`](Self::expire) is to be called, if ever.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    /// Address and port of the other side.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        match &self.stage {
+            Stage::Request { peer, .. } | Stage::Lingering { peer } => *peer,
+            Stage::Open(open) => open.peer(),
+        }
     }
 
     /// Whether the deadline has passed.
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
+    pub(crate) fn is_due<H>(&self, cx: &Context<H>) -> bool {
+        self.deadline <= cx.epoch.moment(cx.now)
     }
 
     /// Whether a session is open, perhaps closing.
@@ -120,7 +120,7 @@ impl Connection {
                     self.after_session_step(cx);
                     return;
                 }
-                Stage::Lingering => return,
+                Stage::Lingering { .. } => return,
             }
         }
     }
@@ -136,7 +136,7 @@ impl Connection {
                 cx.effects.push(Effect::Leave);
                 self.linger(cx);
             }
-            Stage::Lingering => {}
+            Stage::Lingering { .. } => {}
         }
     }
 
@@ -145,14 +145,14 @@ impl Connection {
         if let Stage::Open(open) = &mut self.stage {
             open.end(cx);
         }
-        self.stage = Stage::Lingering;
+        self.stage = Stage::Lingering { peer: self.peer() };
     }
 
     /// The deadline has passed.
     pub(crate) fn expire<H: Handler>(&mut self, cx: &mut Context<H>) {
         match &mut self.stage {
             // A browser that has its page and keeps its connection is not late.
-            Stage::Request { reader, answered: 1.. } if reader.is_empty() => self.linger(cx),
+            Stage::Request { reader, answered: 1.., .. } if reader.is_empty() => self.linger(cx),
             Stage::Request { reader, .. } => {
                 cx.counters.handshake_timeouts.add(1);
                 if reader.is_empty() {
@@ -164,12 +164,12 @@ impl Connection {
             }
             Stage::Open(open) => {
                 if open.expire(cx) {
-                    self.deadline = Some(cx.now + cx.settings.pong_timeout);
+                    self.deadline = cx.after(cx.settings.pong_timeout);
                 } else {
                     cx.effects.push(Effect::Abandon);
                 }
             }
-            Stage::Lingering => cx.effects.push(Effect::Abandon),
+            Stage::Lingering { .. } => cx.effects.push(Effect::Abandon),
         }
     }
 
@@ -191,10 +191,10 @@ impl Connection {
             }
             Stage::Open(open) if open.close.may_send() => {
                 open.send_close(code, reason, cx);
-                self.deadline = Some(deadline);
+                self.deadline = cx.epoch.moment(deadline);
             }
             // The end has begun, and has its deadline.
-            Stage::Open(_) | Stage::Lingering => {}
+            Stage::Open(_) | Stage::Lingering { .. } => {}
         }
     }
 
@@ -221,9 +221,9 @@ impl Connection {
                 *answered += 1;
                 *answered
             }
-            Stage::Open(_) | Stage::Lingering => return,
+            Stage::Open(_) | Stage::Lingering { .. } => return,
         };
-        self.deadline = Some(cx.now + cx.settings.handshake_timeout);
+        self.deadline = cx.after(cx.settings.handshake_timeout);
         let keep_alive = request.keep_alive() && answered < REQUESTS_MAX;
         let outcome = if cx.intake != Intake::Open {
             Err(Refusal::unavailable("the server is shutting down", 1))
@@ -245,13 +245,13 @@ impl Connection {
     ) -> Result<(), Refusal> {
         let upgrade = negotiate(request, &cx.settings.upgrade_policy)?;
         let worker = WorkerId(cx.worker);
-        let asked = UpgradeRequest { request, peer: self.peer, worker, path };
+        let asked = UpgradeRequest { request, peer: self.peer(), worker, path };
         let accept = cx.handler.on_upgrade(&asked)?;
         cx.effects.push(Effect::Respond(response::switching_protocols(&upgrade, &mut cx.pool)));
         cx.effects.push(Effect::Join);
         let session = Session {
             id: SessionId::new(cx.worker, cx.next_session),
-            peer: self.peer,
+            peer: self.peer(),
             subprotocol: upgrade.subprotocol().map(Box::from),
             data: accept.data,
             path,
@@ -259,7 +259,7 @@ impl Connection {
         cx.next_session += 1;
         cx.counters.sessions_opened.add(1);
         cx.registry.insert(session.id, self.flow);
-        let mut open = OpenSession::new(session, cx.now);
+        let mut open = OpenSession::new(session, cx.after(Duration::ZERO));
         open.call(cx, H::on_open);
         self.stage = Stage::Open(open);
         self.upgraded = true;
@@ -271,11 +271,15 @@ impl Connection {
     fn after_session_step<H: Handler>(&mut self, cx: &mut Context<H>) {
         let Stage::Open(open) = &mut self.stage else { return };
         match open.close.tcp_close() {
-            TcpClose::NotYet => self.deadline = open.next_ping(&cx.settings),
+            // Something was heard just now.
+            TcpClose::NotYet => {
+                let interval = cx.settings.ping_interval;
+                self.deadline = interval.map_or(Moment::NEVER, |interval| cx.after(interval));
+            }
             TcpClose::OncePeerAnswers => {
                 if !open.close_timed {
                     open.close_timed = true;
-                    self.deadline = Some(cx.now + cx.settings.close_timeout);
+                    self.deadline = cx.after(cx.settings.close_timeout);
                 }
             }
             TcpClose::OnceFlushed => {
@@ -303,10 +307,10 @@ impl Connection {
         let frame = match route {
             Route::Page(page) => response::answer(page, request, keep_alive, &mut cx.pool),
             Route::Computed(answer) => {
-                let asked = GetRequest { request, peer: self.peer, worker: WorkerId(cx.worker) };
+                let asked = GetRequest { request, peer: self.peer(), worker: WorkerId(cx.worker) };
                 let answered = compute(&**answer, &asked).unwrap_or_else(|panic| {
                     let error = HandlerError::from_panic(&*panic);
-                    error!(peer = %self.peer, path = request.path(), %error, "no answer");
+                    error!(peer = %self.peer(), path = request.path(), %error, "no answer");
                     cx.counters.http_panics.add(1);
                     Err(Refusal::new(500, "the server failed on this request"))
                 });
@@ -328,7 +332,7 @@ impl Connection {
         keep_alive: bool,
         cx: &mut Context<H>,
     ) {
-        debug!(peer = %self.peer, status = refusal.status(), why = refusal.detail(), "refused");
+        debug!(peer = %self.peer(), status = refusal.status(), why = refusal.detail(), "refused");
         cx.counters.http_refusals.add(1);
         let keep_alive = keep_alive && !refusal.must_close();
         let frame = response::refusal(refusal, head_only, keep_alive, &mut cx.pool);
@@ -341,8 +345,25 @@ impl Connection {
     /// Ends our direction behind what is queued, and waits for the peer to end its own: closing
     /// at once would reset the connection under bytes that are still on their way to the peer.
     fn linger<H: Handler>(&mut self, cx: &mut Context<H>) {
-        self.stage = Stage::Lingering;
-        self.deadline = Some(cx.now + cx.settings.close_timeout);
+        self.stage = Stage::Lingering { peer: self.peer() };
+        self.deadline = cx.after(cx.settings.close_timeout);
         cx.effects.push(Effect::Finish);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a session adds in all is counted by the test `idle_memory`; most of it is this.
+    #[test]
+    fn a_connection_takes_little_more_than_two_cache_lines() {
+        let most = 144;
+        assert!(
+            size_of::<Connection>() <= most,
+            "{} bytes, of which {} are an open session; what few sessions need belongs into a box",
+            size_of::<Connection>(),
+            size_of::<OpenSession>(),
+        );
     }
 }

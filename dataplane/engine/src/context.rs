@@ -2,13 +2,14 @@
 //! transport and the hub.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 use hioload_buffer::Pool;
 
 use crate::counters::Counters;
 use crate::drain::Intake;
+use crate::moment::{Epoch, Moment};
 use crate::outbox::Effect;
 use crate::registry::Registry;
 use crate::settings::Settings;
@@ -27,5 +28,13 @@ pub(crate) struct Context<H> {
     pub(crate) next_session: u64,
     /// The time of this turn.
     pub(crate) now: Instant,
+    pub(crate) epoch: Epoch,
     pub(crate) intake: Intake,
+}
+
+impl<H> Context<H> {
+    /// The moment that is `time` from now.
+    pub(crate) fn after(&self, time: Duration) -> Moment {
+        self.epoch.moment(self.now + time)
+    }
 }

@@ -22,6 +22,7 @@ mod hub;
 mod layer;
 mod layers;
 mod mesh;
+mod moment;
 mod open_session;
 mod outbox;
 mod per_worker;

@@ -2,7 +2,6 @@
 
 use std::mem;
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use hioload_protocol::ws::{
     Close, CloseCode, CloseHandshake, Decoded, Decoder, Event, Message, ProtocolError, encode,
@@ -12,32 +11,30 @@ use tracing::{debug, warn};
 use crate::context::Context;
 use crate::drain::Intake;
 use crate::handler::{Handler, HandlerError};
+use crate::moment::Moment;
 use crate::outbox::{Effect, Outbox};
 use crate::session::{Session, SessionId};
-use crate::settings::Settings;
 
 pub(crate) struct OpenSession {
     session: Session,
     decoder: Decoder,
     pub(crate) close: CloseHandshake,
-    pub(crate) opened: Instant,
+    pub(crate) opened: Moment,
     pub(crate) messages_received: u64,
-    last_heard: Instant,
-    /// A ping was sent since `last_heard`.
+    /// A ping was sent since something was heard.
     pinged: bool,
     /// The wait for the peer's Close has begun.
     pub(crate) close_timed: bool,
 }
 
 impl OpenSession {
-    pub(crate) fn new(session: Session, now: Instant) -> Self {
+    pub(crate) fn new(session: Session, now: Moment) -> Self {
         Self {
             session,
             decoder: Decoder::new(),
             close: CloseHandshake::new(),
             opened: now,
             messages_received: 0,
-            last_heard: now,
             pinged: false,
             close_timed: false,
         }
@@ -51,13 +48,7 @@ impl OpenSession {
         self.session.peer
     }
 
-    /// When the peer is to be asked whether it is there.
-    pub(crate) fn next_ping(&self, settings: &Settings) -> Option<Instant> {
-        settings.ping_interval.map(|interval| self.last_heard + interval)
-    }
-
     pub(crate) fn receive<H: Handler>(&mut self, bytes: &mut [u8], cx: &mut Context<H>) {
-        self.last_heard = cx.now;
         self.pinged = false;
         let Self { session, decoder, close, messages_received, .. } = self;
         let mut rest = bytes;

@@ -26,6 +26,7 @@ use crate::flow_table::FlowTable;
 use crate::handler::Handler;
 use crate::hub::Hub;
 use crate::mesh::MeshPort;
+use crate::moment::Epoch;
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::site::Site;
@@ -34,6 +35,8 @@ use crate::site::Site;
 const READS_PER_TURN: usize = 64;
 /// Flows flushed in one turn.
 const FLUSHES_PER_TURN: usize = 1024;
+/// Flows ahead of the one in hand whose queues are fetched into the caches.
+const FLUSHES_AHEAD: usize = 8;
 /// Deadlines are kept to this precision.
 const TIMER_TICK: Duration = Duration::from_millis(10);
 
@@ -130,6 +133,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 worker: u16::try_from(parts.index).expect("the configuration bounds the workers"),
                 next_session: 1,
                 now,
+                epoch: Epoch(now),
                 intake: Intake::Open,
             },
             timers: TimerWheel::new(now, TIMER_TICK),
@@ -255,11 +259,14 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     fn transmit(&mut self) {
         for _ in 0..self.dirty.len().min(FLUSHES_PER_TURN) {
             let Some(flow) = self.dirty.pop() else { return };
+            if let Some(next) = self.dirty.ahead(FLUSHES_AHEAD) {
+                self.streams.prefetch(next);
+            }
             let flushed = self.streams.flush(flow);
             self.cx.counters.deliveries_sent.add(u64::from(flushed.messages));
             match flushed.state {
-                FlushState::Drained => self.settle(flow),
-                FlushState::Blocked => {}
+                FlushState::Finished => self.settle(flow),
+                FlushState::Drained | FlushState::Blocked => {}
                 FlushState::More => self.dirty.insert(flow),
                 FlushState::Lost(_) => self.give_up(flow, EndCause::Transport),
             }

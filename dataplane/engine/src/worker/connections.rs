@@ -12,6 +12,7 @@ use crate::connection::Connection;
 use crate::drain::{EndCause, Intake};
 use crate::handler::Handler;
 use crate::hub::{Delivery, queue};
+use crate::moment::Moment;
 use crate::outbox::Effect;
 
 /// Answers to pings that may wait for a flow; RFC 6455 section 5.5.3 lets the others go.
@@ -21,7 +22,7 @@ const RESPONSE_BYTES_MAX: usize = 512 << 10;
 
 impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     pub(super) fn open(&mut self, flow: Flow) {
-        let connection = Connection::new(flow.id, flow.peer, self.cx.now, &self.cx.settings);
+        let connection = Connection::new(flow.id, flow.peer, &self.cx);
         self.connections.insert(flow.id, connection);
         self.readable.insert(flow.id);
         self.rearm(flow.id);
@@ -37,7 +38,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             ReadState::Ended => connection.end(cx),
             ReadState::Lost(_) => return self.give_up(flow, EndCause::Transport),
         }
-        if mem::take(&mut connection.overdue) && connection.is_due(cx.now) {
+        if mem::take(&mut connection.overdue) && connection.is_due(cx) {
             connection.expire(cx);
         }
         self.carry_out(flow);
@@ -100,12 +101,11 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
 
     pub(super) fn expire(&mut self) {
         let mut expired = mem::take(&mut self.expired);
-        let now = self.cx.now;
-        self.timers.expire(now, &mut expired);
+        self.timers.expire(self.cx.now, &mut expired);
         for flow in expired.drain(..) {
             let Some(connection) = self.connections.get_mut(flow) else { continue };
-            connection.armed = None;
-            if !connection.is_due(now) {
+            connection.armed = Moment::NEVER;
+            if !connection.is_due(&self.cx) {
                 self.rearm(flow);
             } else if self.readable.contains(flow) {
                 // It may have said in time what the deadline is for: clients are not read while
@@ -122,9 +122,10 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     /// Sees to it that the timers have an entry no later than the connection's deadline.
     pub(super) fn rearm(&mut self, flow: FlowId) {
         let Some(connection) = self.connections.get_mut(flow) else { return };
-        let Some(deadline) = connection.deadline() else { return };
-        if connection.armed.is_none_or(|armed| deadline < armed) {
-            connection.armed = Some(deadline);
+        if connection.deadline < connection.armed
+            && let Some(deadline) = self.cx.epoch.instant(connection.deadline)
+        {
+            connection.armed = connection.deadline;
             self.timers.schedule(flow, deadline);
         }
     }

@@ -79,7 +79,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         Some(SessionInfo {
             id: session,
             peer: open.peer(),
-            age: self.cx.now.saturating_duration_since(open.opened),
+            age: self.cx.epoch.since(open.opened, self.cx.now),
             messages_received: open.messages_received,
             messages_delivered: self.streams.messages_sent(flow),
             backlog_messages: backlog.messages,
