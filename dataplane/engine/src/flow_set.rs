@@ -33,6 +33,11 @@ impl FlowSet {
         Some(flow)
     }
 
+    /// The flow that is taken out after `count` others.
+    pub(crate) fn ahead(&self, count: usize) -> Option<FlowId> {
+        self.order.get(count).copied()
+    }
+
     pub(crate) fn contains(&self, flow: FlowId) -> bool {
         let (word, bit) = place(flow);
         self.present.get(word).is_some_and(|word| word & bit != 0)

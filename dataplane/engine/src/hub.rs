@@ -49,11 +49,14 @@ pub(crate) struct Broadcast {
     from_mesh: bool,
 }
 
-/// Deliveries of one turn; one broadcast to all members may exceed it.
+/// Deliveries of one turn, about; a run goes on in the next one.
 const DELIVERIES_PER_TURN: usize = 64 * 1024;
 
 /// Broadcasts delivered together at most.
 const RUN_MAX: usize = 64;
+
+/// Sessions ahead of the one in hand whose queues are fetched into the caches.
+const SESSIONS_AHEAD: usize = 8;
 
 /// How much may wait in the inbox of what this worker's clients ask for, and as much again of what
 /// other workers publish: whoever is faster does not keep the other out.
@@ -64,6 +67,7 @@ pub(crate) struct Hub {
     /// How many in the inbox came from other workers.
     from_mesh: usize,
     topic: Topic,
+    /// The broadcasts that are being delivered; the topic's round says to whom they were.
     run: Vec<(FrameId, u32, Option<FlowId>)>,
     limits: BacklogLimits,
     /// Sessions that were too slow and are to be closed by the worker.
@@ -103,7 +107,7 @@ impl Hub {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.inbox.is_empty()
+        self.inbox.is_empty() && self.run.is_empty()
     }
 
     /// How many more messages may be taken from other workers.
@@ -132,11 +136,16 @@ impl Hub {
     ) {
         let mut budget = DELIVERIES_PER_TURN;
         while budget > 0 {
+            if !self.run.is_empty() {
+                let cost = self.deliver_run(budget, streams, dirty, counters);
+                budget = budget.saturating_sub(cost);
+                continue;
+            }
             let Some(delivery) = self.inbox.pop_front() else { return };
             let cost = match delivery {
                 Delivery::Everyone(broadcast) => {
-                    self.take_run(broadcast, budget, streams);
-                    self.deliver_run(streams, dirty, counters)
+                    self.take_run(broadcast, streams);
+                    0
                 }
                 other => {
                     self.deliver_to_one(other, streams, connections, dirty, counters);
@@ -147,11 +156,11 @@ impl Hub {
         }
     }
 
-    /// Collects a broadcast and those right behind it, as many as `budget` deliveries are.
-    fn take_run<S: Streams>(&mut self, first: Broadcast, budget: usize, streams: &mut S) {
-        let run_max = (budget / self.topic.members().len().max(1)).clamp(1, RUN_MAX);
+    /// Collects a broadcast and those right behind it.
+    fn take_run<S: Streams>(&mut self, first: Broadcast, streams: &mut S) {
+        self.topic.begin_round();
         self.add_to_run(first, streams);
-        while self.run.len() < run_max
+        while self.run.len() < RUN_MAX
             && let Some(Delivery::Everyone(_)) = self.inbox.front()
             && let Some(Delivery::Everyone(next)) = self.inbox.pop_front()
         {
@@ -166,8 +175,11 @@ impl Hub {
         self.run.push((streams.hold(frame), length, except));
     }
 
+    /// Delivers the run to the next of its sessions, as many as `budget` deliveries are, and says
+    /// how many deliveries that were.
     fn deliver_run<S: Streams>(
         &mut self,
+        budget: usize,
         streams: &mut S,
         dirty: &mut FlowSet,
         counters: &Counters,
@@ -175,7 +187,11 @@ impl Hub {
         let sessions = self.topic.members().len();
         let evicted_before = self.evicted.len();
         let mut due = 0;
-        for &flow in self.topic.members() {
+        let flows = self.topic.visit((budget / self.run.len()).max(1));
+        for (at, &flow) in flows.iter().enumerate() {
+            if let Some(&next) = flows.get(at + SESSIONS_AHEAD) {
+                streams.prefetch(next);
+            }
             let mut mine = self.run.iter().filter(|(.., except)| *except != Some(flow));
             while let Some(&(frame, length, _)) = mine.next() {
                 due += 1;
@@ -192,8 +208,10 @@ impl Hub {
             }
             dirty.insert(flow);
         }
-        for (frame, ..) in self.run.drain(..) {
-            streams.release(frame);
+        if self.topic.round_is_over() {
+            for (frame, ..) in self.run.drain(..) {
+                streams.release(frame);
+            }
         }
         for flow in &self.evicted[evicted_before..] {
             self.topic.leave(*flow);

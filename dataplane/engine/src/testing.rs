@@ -105,7 +105,10 @@ impl<H: Handler> HandTurned<H> {
         if self.ended[number].is_some() {
             self.workers[number] = None;
         }
-        self.streams[number].check_frames();
+        // A worker that is awake may be in the midst of a delivery.
+        if self.streams[number].sleeps() {
+            self.streams[number].check_frames();
+        }
     }
 
     /// Gives one turn to each worker that has not ended, whether it sleeps or not.

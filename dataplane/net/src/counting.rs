@@ -37,7 +37,7 @@ use crate::{
 /// streams.read(flow.id, |bytes| assert_eq!(bytes, b"hello"));
 /// ```
 pub struct CountingStreams {
-    flows: FlowSlots<Queue>,
+    flows: FlowSlots<Counted>,
     outbound: Outbound,
     /// What has come from each flow and was not read, by index. Apart from the flows, so that
     /// these are as small as those of a transport whose bytes wait elsewhere.
@@ -51,6 +51,12 @@ pub struct CountingStreams {
 #[derive(Clone)]
 pub struct CountingPeers {
     news: Rc<RefCell<News>>,
+}
+
+/// A flow.
+struct Counted {
+    queue: Queue,
+    finish: bool,
 }
 
 /// What the peers have done since the last `poll`.
@@ -94,7 +100,7 @@ impl CountingStreams {
     }
 
     fn open(&mut self) -> Flow {
-        let id = self.flows.insert(Queue::new());
+        let id = self.flows.insert(Counted { queue: Queue::new(), finish: false });
         let index = id.index as usize;
         self.inbound.resize_with(self.inbound.len().max(index + 1), Vec::new);
         self.inbound[index].clear();
@@ -155,27 +161,31 @@ impl Streams for CountingStreams {
     }
 
     fn enqueue(&mut self, flow: FlowId, frame: FrameId) {
-        if let Some(queue) = self.flows.get_mut(flow) {
-            self.outbound.push(queue, frame);
+        if let Some(flow) = self.flows.get_mut(flow) {
+            self.outbound.push(&mut flow.queue, frame);
         }
     }
 
     fn enqueue_control(&mut self, flow: FlowId, frame: FrameId, place: Place) {
-        if let Some(queue) = self.flows.get_mut(flow) {
-            self.outbound.push_control(queue, frame, place);
+        if let Some(flow) = self.flows.get_mut(flow) {
+            self.outbound.push_control(&mut flow.queue, frame, place);
         }
     }
 
     fn drop_oldest_unsent(&mut self, flow: FlowId) -> Option<usize> {
-        self.outbound.drop_oldest_unsent(self.flows.get_mut(flow)?)
+        self.outbound.drop_oldest_unsent(&mut self.flows.get_mut(flow)?.queue)
     }
 
     fn backlog(&self, flow: FlowId) -> Backlog {
-        self.flows.get(flow).map_or_else(Backlog::default, Queue::backlog)
+        self.flows.get(flow).map_or_else(Backlog::default, |flow| flow.queue.backlog())
     }
 
     fn messages_sent(&self, flow: FlowId) -> u64 {
-        self.flows.get(flow).map_or(0, Queue::messages_sent)
+        self.flows.get(flow).map_or(0, |flow| flow.queue.messages_sent())
+    }
+
+    fn prefetch(&self, flow: FlowId) {
+        self.flows.prefetch(flow);
     }
 
     fn held(&self) -> Held {
@@ -184,22 +194,28 @@ impl Streams for CountingStreams {
 
     fn flush(&mut self, flow: FlowId) -> Flushed {
         let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
-        if let Some(queue) = self.flows.get_mut(flow)
-            && !queue.is_empty()
-        {
-            flushed.bytes = queue.backlog().bytes;
-            flushed.messages = self.outbound.advance(queue, flushed.bytes);
+        let Some(flow) = self.flows.get_mut(flow) else { return flushed };
+        if !flow.queue.is_empty() {
+            flushed.bytes = flow.queue.backlog().bytes;
+            flushed.messages = self.outbound.advance(&mut flow.queue, flushed.bytes);
             self.counters.bytes_out += flushed.bytes as u64;
             self.counters.writes += 1;
+        }
+        if flow.finish {
+            flushed.state = FlushState::Finished;
         }
         flushed
     }
 
-    fn finish(&mut self, _flow: FlowId) {}
+    fn finish(&mut self, flow: FlowId) {
+        if let Some(flow) = self.flows.get_mut(flow) {
+            flow.finish = true;
+        }
+    }
 
     fn close(&mut self, flow: FlowId) -> Backlog {
-        let Some(mut queue) = self.flows.remove(flow) else { return Backlog::default() };
-        self.outbound.clear(&mut queue)
+        let Some(mut flow) = self.flows.remove(flow) else { return Backlog::default() };
+        self.outbound.clear(&mut flow.queue)
     }
 
     fn stop_accepting(&mut self) {

@@ -372,6 +372,9 @@ impl Streams for MemoryStreams {
             frames.release(entry.frame);
             flow.queue.pop_front();
         }
+        if flow.finish {
+            flushed.state = FlushState::Finished;
+        }
         flushed
     }
 

@@ -54,6 +54,8 @@ pub enum ReadState {
 pub enum FlushState {
     /// The transport has every byte.
     Drained,
+    /// The transport has every byte and the end of our direction ([`Streams::finish`]).
+    Finished,
     /// The peer's window (or the socket's buffer) is full; [`Event::Writable`] will tell.
     Blocked,
     /// The budget of one flush is used up: flush again in a later turn.
@@ -185,10 +187,15 @@ pub trait Streams {
     /// What waits in all queues. Cheap: asked for per delivery.
     fn held(&self) -> Held;
 
+    /// Says that `flow` is enqueued to or flushed soon: what that needs can come into the caches
+    /// meanwhile.
+    fn prefetch(&self, _flow: FlowId) {}
+
     /// Hands queued bytes to the transport, as many at a time as it takes, up to a fixed budget.
     fn flush(&mut self, flow: FlowId) -> Flushed;
 
-    /// Ends our direction (FIN) once the queue is empty. What the peer still sends can be read.
+    /// Ends our direction (FIN) once the queue is empty, of which a [`flush`](Self::flush) tells.
+    /// What the peer still sends can be read.
     fn finish(&mut self, flow: FlowId);
 
     /// Gives the connection up at once and frees its place; returns what was still queued.

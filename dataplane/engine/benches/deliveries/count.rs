@@ -1,4 +1,4 @@
-//! Work to be counted instead of timed: `ci/instructions` runs it under callgrind.
+//! Work to be counted instead of timed: `ci/callgrind` runs it under callgrind.
 
 use std::hint::black_box;
 

@@ -1,6 +1,7 @@
 //! A worker with sessions over a network that only counts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hioload_config::Config;
 use hioload_engine::{
@@ -40,8 +41,9 @@ impl Scene {
     /// messages of 64 bytes at once.
     pub(crate) fn new(sessions: u32, in_flight: usize) -> Self {
         let mut config = Config::default();
-        // These peers answer no ping.
+        // These peers answer no ping, and no deadline is to pass at some point of a slow run.
         config.websocket.ping_interval = None;
+        config.limits.handshake_timeout = Duration::from_secs(86_400);
         let (streams, peers) = CountingStreams::new();
         let Assembly { controls, parts } = assemble(&config, &[streams.waker()]);
         let parts = parts.into_iter().next().expect("one worker");

@@ -165,3 +165,23 @@ fn a_stale_event_does_not_hide_the_connection_that_came_after() {
 
     assert!(scene.streams[0].output(successor).starts_with(b"HTTP/1.1 101 "));
 }
+
+#[test]
+fn a_delivery_that_goes_on_over_turns_skips_who_left_and_reaches_everybody_else_once() {
+    let mut scene = Scene::new(1, |_| {});
+    let flows: Vec<_> = (0..1_100).map(|_| scene.join(0)).collect();
+    scene.streams[0].send(flows[0], &text("hello").repeat(64));
+    scene.turn(0);
+    // 64 messages to 1,100 sessions are more than a turn delivers.
+    assert!((1..64 * 1_100).contains(&scene.totals().deliveries_due));
+    let (early, late) = (flows[1], flows[1_099]);
+    scene.streams[0].reset(early);
+    scene.streams[0].reset(late);
+    scene.settle();
+
+    let expected = scene.heard(0, flows[0]);
+    assert!(expected.len() > 64);
+    for &flow in flows.iter().filter(|&&flow| flow != early && flow != late) {
+        assert_eq!(scene.heard(0, flow), expected, "{flow:?}");
+    }
+}

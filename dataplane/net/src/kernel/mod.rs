@@ -191,6 +191,10 @@ impl Streams for KernelStreams {
         self.outbound.held()
     }
 
+    fn prefetch(&self, flow: FlowId) {
+        self.flows.prefetch(flow);
+    }
+
     fn flush(&mut self, flow: FlowId) -> Flushed {
         match self.flows.get_mut(flow) {
             Some(connection) => connection.flush(&mut self.outbound, &mut self.counters),

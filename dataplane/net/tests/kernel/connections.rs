@@ -94,7 +94,7 @@ fn a_control_frame_overtakes_messages_but_not_the_one_that_is_partly_sent() {
     expected.extend_from_slice(b"a message");
     worker.streams.finish(flow);
     let reader = std::thread::spawn(move || read_to_end(&mut client));
-    assert_eq!(worker.flush_all(flow).state, FlushState::Drained);
+    assert_eq!(worker.flush_all(flow).state, FlushState::Finished);
     assert!(reader.join().expect("read") == expected, "the order differs");
 }
 
@@ -144,7 +144,7 @@ fn what_is_queued_still_arrives_when_the_peer_has_ended_its_direction() {
     assert_eq!(worker.read[&flow].0, b"the last word");
     worker.enqueue(flow, b"an answer");
     worker.streams.finish(flow);
-    assert_eq!(worker.flush_all(flow).state, FlushState::Drained);
+    assert_eq!(worker.flush_all(flow).state, FlushState::Finished);
     assert_eq!(read_to_end(&mut client), b"an answer");
 }
 
@@ -168,7 +168,7 @@ fn finish_lets_the_peer_read_to_the_end_and_write_on() {
     let (mut worker, flow, mut client) = connected(SocketOptions::default());
     worker.enqueue(flow, b"the last message");
     worker.streams.finish(flow);
-    assert_eq!(worker.streams.flush(flow).state, FlushState::Drained);
+    assert_eq!(worker.streams.flush(flow).state, FlushState::Finished);
     assert_eq!(read_to_end(&mut client), b"the last message");
     write(&mut client, b"thanks");
     worker.turn_until(|worker| worker.read.get(&flow).is_some_and(|read| read.0 == b"thanks"));

@@ -155,7 +155,7 @@ impl Worker {
                         assert!(start.elapsed() < LIMIT, "no word that the flow is writable");
                     }
                 }
-                FlushState::Drained | FlushState::Lost(_) => return sum,
+                FlushState::Drained | FlushState::Finished | FlushState::Lost(_) => return sum,
             }
         }
     }
