@@ -41,6 +41,7 @@ pub use config::{
     Publish, Server, SlowConsumer, Tcp, WORKERS_MAX, WebSocket,
 };
 pub use error::{ConfigError, Fault, Place};
+pub use kind::AdminAddressError;
 pub use listen::{ListenAddress, ListenAddressError};
 pub use path::{PathError, check_path};
 pub use secret::Secret;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use hioload::config::{Config, ConfigError, Datapath, Fault, ListenAddress};
+use hioload::config::{AdminAddress, Config, ConfigError, Datapath, Fault, ListenAddress};
 
 const AFTER_HELP: &str = "\
 Without a command: serve. Without a file and flags: a chat for this host, at
@@ -16,6 +16,7 @@ A second signal ends at once.
 
 Exit status: 0 all clients were closed in time, 3 some were cut off, 1 it could
 not start or go on, 2 bad flags or configuration, 130 ended by a second signal.
+`hioload stats` ends with 1 where no appliance answers.
 
 RUST_LOG refines control.log_level, for example RUST_LOG=hioload_engine=debug.";
 
@@ -40,6 +41,24 @@ pub(crate) enum Command {
         /// The configuration file
         file: PathBuf,
     },
+    /// Print what a running appliance is doing, asked through its admin interface
+    Stats(StatsFlags),
+}
+
+/// Flags of `stats`.
+#[derive(Args, Debug)]
+pub(crate) struct StatsFlags {
+    /// Where the admin interface listens; 127.0.0.1:9090 unless the file says otherwise
+    #[arg(long, value_name = "HOST:PORT|unix:PATH")]
+    pub(crate) admin: Option<AdminAddress>,
+
+    /// The appliance's configuration file, for its control.admin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Print JSON, as the admin interface gives it
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Flags of `serve`. They override the file, and the file overrides the defaults.
@@ -154,7 +173,7 @@ mod tests {
         let arguments = ["hioload"].iter().chain(arguments);
         match Cli::try_parse_from(arguments).expect("valid flags").into_command() {
             Command::Serve(flags) => flags,
-            command @ Command::Check { .. } => panic!("not serve: {command:?}"),
+            command => panic!("not serve: {command:?}"),
         }
     }
 

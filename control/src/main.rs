@@ -1,10 +1,12 @@
-//! The `hioload` program: `serve` runs the appliance, `check` says what a file means.
+//! The `hioload` program: `serve` runs the appliance, `check` says what a file means, `stats` what
+//! a running appliance is doing.
 //!
-//! Exit status: 0 done; 1 it could not start or go on; 2 bad flags or configuration; 3 the end of
-//! the drain cut clients off; 130 a second signal ended it.
+//! Exit status: 0 done; 1 it could not start or go on, or no appliance answered; 2 bad flags or
+//! configuration; 3 the end of the drain cut clients off; 130 a second signal ended it.
 #![forbid(unsafe_code)]
 
 mod cli;
+mod inspect;
 mod limits;
 mod logging;
 mod serve;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     match Cli::parse().into_command() {
         Command::Serve(flags) => serve::run(&flags),
         Command::Check { file } => check(&file),
+        Command::Stats(flags) => inspect::stats(&flags),
     }
 }
 
@@ -42,11 +45,16 @@ fn check(file: &Path) -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error, EXIT_USAGE),
     };
-    match io::stdout().write_all(config.to_toml().as_bytes()) {
+    print(&config.to_toml(), "the configuration")
+}
+
+/// Prints what was asked for, which is `what`.
+fn print(text: &str, what: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         // `hioload check FILE | head` has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => refuse(&format_args!("cannot print the configuration: {error}"), EXIT_FAILED),
+        Err(error) => refuse(&format_args!("cannot print {what}: {error}"), EXIT_FAILED),
     }
 }
 

@@ -1,7 +1,10 @@
 //! Addresses of listeners.
 
+use std::error::Error;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::str::FromStr;
 
 use toml::de::DeValue;
 
@@ -67,24 +70,8 @@ pub(crate) struct Admin;
 
 impl Kind<AdminAddress> for Admin {
     fn read(&self, value: &DeValue<'_>) -> Result<AdminAddress, Vec<Refusal>> {
-        let expected =
-            "an address such as \"127.0.0.1:9090\", \"unix:/run/hioload.sock\" or \"off\"";
-        let text = value.as_str().ok_or_else(|| vec![Refusal::new(expected, shown(value))])?;
-        if text == "off" {
-            return Ok(AdminAddress::Off);
-        }
-        if let Some(path) = text.strip_prefix("unix:") {
-            return Ok(AdminAddress::Unix(path.into()));
-        }
-        match text.parse() {
-            Ok(ListenAddress::Address(address)) => Ok(AdminAddress::Tcp(address)),
-            Err(error @ ListenAddressError::HostName { .. }) => {
-                Err(vec![Refusal::new(error.expected(), quoted(text))])
-            }
-            Ok(ListenAddress::Every { .. }) | Err(ListenAddressError::Malformed) => {
-                Err(vec![Refusal::new(expected, quoted(text))])
-            }
-        }
+        let text = value.as_str().ok_or_else(|| vec![Refusal::new(ADMIN, shown(value))])?;
+        admin(text).map_err(|refusal| vec![refusal])
     }
 
     fn check(&self, address: &AdminAddress) -> Vec<Refusal> {
@@ -97,13 +84,65 @@ impl Kind<AdminAddress> for Admin {
     }
 
     fn print(&self, address: &AdminAddress) -> String {
-        match address {
-            AdminAddress::Tcp(address) => toml_string(&address.to_string()),
-            AdminAddress::Unix(path) => toml_string(&format!("unix:{}", path.display())),
-            AdminAddress::Off => toml_string("off"),
+        toml_string(&address.to_string())
+    }
+}
+
+const ADMIN: &str = "an address such as \"127.0.0.1:9090\", \"unix:/run/hioload.sock\" or \"off\"";
+
+fn admin(text: &str) -> Result<AdminAddress, Refusal> {
+    if text == "off" {
+        return Ok(AdminAddress::Off);
+    }
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Ok(AdminAddress::Unix(path.into()));
+    }
+    match text.parse() {
+        Ok(ListenAddress::Address(address)) => Ok(AdminAddress::Tcp(address)),
+        Err(error @ ListenAddressError::HostName { .. }) => {
+            Err(Refusal::new(error.expected(), quoted(text)))
+        }
+        Ok(ListenAddress::Every { .. }) | Err(ListenAddressError::Malformed) => {
+            Err(Refusal::new(ADMIN, quoted(text)))
         }
     }
 }
+
+/// As it is written in a file.
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AdminAddress::Tcp(address) => address.fmt(f),
+            AdminAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            AdminAddress::Off => f.write_str("off"),
+        }
+    }
+}
+
+/// As it is written in a file, and by the same rules.
+impl FromStr for AdminAddress {
+    type Err = AdminAddressError;
+
+    fn from_str(text: &str) -> Result<Self, AdminAddressError> {
+        let address = admin(text).map_err(AdminAddressError)?;
+        match Admin.check(&address).pop() {
+            Some(refusal) => Err(AdminAddressError(refusal)),
+            None => Ok(address),
+        }
+    }
+}
+
+/// Why a text is no [`AdminAddress`].
+#[derive(Debug)]
+pub struct AdminAddressError(Refusal);
+
+impl fmt::Display for AdminAddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for AdminAddressError {}
 
 /// Whether one socket would take what the other listens for. Port 0 is another port each time.
 pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {

@@ -8,6 +8,7 @@ mod choice;
 mod number;
 mod text;
 
+pub use address::AdminAddressError;
 pub(crate) use address::{Admin, Listen, overlap};
 pub(crate) use choice::{Choice, Flag};
 pub(crate) use number::{Auto, Count, Size, Time, Word};

@@ -14,7 +14,8 @@ fn version_and_help_are_answers_and_no_errors() {
     let help = run(&["--help"]);
     assert!(help.status.success());
     let text = String::from_utf8_lossy(&help.stdout);
-    for word in ["serve", "check", "--config", "--addr", "--dpdk", "--shards", "--workers"] {
+    for word in ["serve", "check", "stats", "--config", "--addr", "--dpdk", "--shards", "--workers"]
+    {
         assert!(text.contains(word), "{word} in {text}");
     }
 }

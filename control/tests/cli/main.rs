@@ -9,3 +9,5 @@ mod process;
 mod serve;
 #[cfg(unix)]
 mod server;
+#[cfg(unix)]
+mod stats;
