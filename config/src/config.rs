@@ -218,6 +218,9 @@ pub struct Control {
     pub log_format: LogFormat,
     /// The least important level that is logged. Default: `Info`.
     pub log_level: LogLevel,
+    /// Ended sessions that are logged in a second at most, at level `Info`; `None` for no such
+    /// log. The workers share it equally, and each has at least one. Default: 10.
+    pub connection_log_lines_max: Option<usize>,
 }
 
 /// Where the admin interface listens.
@@ -334,6 +337,7 @@ impl Default for Control {
             drain_timeout: Duration::from_secs(10),
             log_format: LogFormat::Text,
             log_level: LogLevel::Info,
+            connection_log_lines_max: Some(10),
         }
     }
 }

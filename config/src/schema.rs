@@ -132,4 +132,6 @@ fn control(control: &mut Control, visitor: &mut impl Visitor) {
     visitor.key(key("control", "drain_timeout"), &TIMEOUT, &mut control.drain_timeout);
     visitor.key(key("control", "log_format"), &Choice::new(), &mut control.log_format);
     visitor.key(key("control", "log_level"), &Choice::new(), &mut control.log_level);
+    let lines = Word { word: "off", synonym: None, kind: Count { min: 1, max: 100_000 } };
+    visitor.key(key("control", "connection_log"), &lines, &mut control.connection_log_lines_max);
 }

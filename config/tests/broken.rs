@@ -213,6 +213,13 @@ log_level = "verbose""#,
          \"info\", \"debug\", \"trace\", got \"verbose\"",
     },
     Broken {
+        rule: "a log without a line",
+        text: r#"[control]
+connection_log = 0"#,
+        answer: "hioload.toml:2:18: control.connection_log: expected a whole number from 1 to \
+         100000 or \"off\", got 0",
+    },
+    Broken {
         rule: "a path without its slash",
         text: r#"[websocket]
 path = "ws""#,

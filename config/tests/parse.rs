@@ -67,6 +67,7 @@ fn every_key_reaches_its_field() {
         drain_timeout = "2m"
         log_format = "json"
         log_level = "debug"
+        connection_log = "off"
         "#,
     );
     assert_eq!(config.server.listen, [":8080".parse().unwrap(), "127.0.0.1:8081".parse().unwrap()]);
@@ -100,6 +101,7 @@ fn every_key_reaches_its_field() {
     assert_eq!(config.control.drain_timeout, Duration::from_secs(120));
     assert_eq!(config.control.log_format, LogFormat::Json);
     assert_eq!(config.control.log_level, LogLevel::Debug);
+    assert_eq!(config.control.connection_log_lines_max, None);
 }
 
 #[test]
@@ -194,6 +196,7 @@ admin_token = "***"
 drain_timeout = "10s"
 log_format = "text"
 log_level = "info"
+connection_log = 10
 "#;
     assert_eq!(config.to_toml(), expected);
     assert!(!format!("{config:?}").contains("correct-horse"));

@@ -243,13 +243,17 @@ fn control() -> impl Strategy<Value = Control> {
     let level = select(
         &[LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace][..],
     );
-    (admin, token, duration(), format, level).prop_map(
-        |(admin, admin_token, drain_timeout, log_format, log_level)| Control {
-            admin,
-            admin_token,
-            drain_timeout,
-            log_format,
-            log_level,
+    let lines = option::of(1_usize..=100_000);
+    (admin, token, duration(), format, level, lines).prop_map(
+        |(admin, admin_token, drain_timeout, log_format, log_level, connection_log_lines_max)| {
+            Control {
+                admin,
+                admin_token,
+                drain_timeout,
+                log_format,
+                log_level,
+                connection_log_lines_max,
+            }
         },
     )
 }

@@ -1,6 +1,8 @@
 //! The `hioload` program, as a shell sees it.
 
 mod check;
+#[cfg(unix)]
+mod connection_log;
 mod flags;
 #[cfg(unix)]
 mod log;

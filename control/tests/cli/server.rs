@@ -54,7 +54,10 @@ impl Server {
     }
 
     pub(crate) fn websocket(&self) -> WebSocket<TcpStream> {
-        let address = self.address("addresses");
+        Self::websocket_to(self.address("addresses"))
+    }
+
+    pub(crate) fn websocket_to(address: SocketAddr) -> WebSocket<TcpStream> {
         let stream = TcpStream::connect(address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         tungstenite::client(format!("ws://{address}/ws"), stream).expect("it upgrades").0

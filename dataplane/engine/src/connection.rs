@@ -12,6 +12,7 @@ use hioload_protocol::http::{Method, Refusal, Request, RequestReader, negotiate,
 use hioload_protocol::ws::{CloseCode, TcpClose};
 use tracing::{debug, error};
 
+use crate::connection_log::EndedSession;
 use crate::context::Context;
 use crate::drain::Intake;
 use crate::handler::{Handler, HandlerError, UpgradeRequest};
@@ -37,6 +38,8 @@ pub(crate) struct Connection {
     pub(crate) finishing: bool,
     /// It has been a WebSocket session, perhaps still is.
     upgraded: bool,
+    /// Bytes that have come.
+    pub(crate) bytes_received: u64,
 }
 
 enum Stage {
@@ -45,7 +48,11 @@ enum Stage {
     /// The session knows its peer.
     Open(OpenSession),
     /// Nothing more is served; what is queued is sent and the peer's end awaited.
-    Lingering { peer: SocketAddr },
+    Lingering {
+        peer: SocketAddr,
+        /// The session that this was.
+        session: Option<Box<EndedSession>>,
+    },
 }
 
 /// Requests answered on one connection before it is closed. Bounds what one read can ask for.
@@ -62,13 +69,14 @@ impl Connection {
             peer_ended: false,
             finishing: false,
             upgraded: false,
+            bytes_received: 0,
         }
     }
 
     /// Address and port of the other side.
     pub(crate) fn peer(&self) -> SocketAddr {
         match &self.stage {
-            Stage::Request { peer, .. } | Stage::Lingering { peer } => *peer,
+            Stage::Request { peer, .. } | Stage::Lingering { peer, .. } => *peer,
             Stage::Open(open) => open.peer(),
         }
     }
@@ -101,6 +109,14 @@ impl Connection {
         self.upgraded
     }
 
+    /// The session that this was, unless it is still one.
+    pub(crate) fn ended_session(&self) -> Option<&EndedSession> {
+        match &self.stage {
+            Stage::Lingering { session, .. } => session.as_deref(),
+            Stage::Request { .. } | Stage::Open(_) => None,
+        }
+    }
+
     /// Whether both directions have ended, as soon as the queue is empty.
     pub(crate) fn is_over(&self) -> bool {
         self.finishing && self.peer_ended
@@ -108,6 +124,7 @@ impl Connection {
 
     /// Bytes have come.
     pub(crate) fn receive<H: Handler>(&mut self, bytes: &mut [u8], cx: &mut Context<H>) {
+        self.bytes_received += bytes.len() as u64;
         let mut rest = bytes;
         while !rest.is_empty() {
             match &mut self.stage {
@@ -145,7 +162,7 @@ impl Connection {
         if let Stage::Open(open) = &mut self.stage {
             open.end(cx);
         }
-        self.stage = Stage::Lingering { peer: self.peer() };
+        self.stop_serving();
     }
 
     /// The deadline has passed.
@@ -345,9 +362,20 @@ impl Connection {
     /// Ends our direction behind what is queued, and waits for the peer to end its own: closing
     /// at once would reset the connection under bytes that are still on their way to the peer.
     fn linger<H: Handler>(&mut self, cx: &mut Context<H>) {
-        self.stage = Stage::Lingering { peer: self.peer() };
+        self.stop_serving();
         self.deadline = cx.after(cx.settings.close_timeout);
         cx.effects.push(Effect::Finish);
+    }
+
+    /// Keeps of a session what the log wants to know.
+    fn stop_serving(&mut self) {
+        let peer = self.peer();
+        let session = match &mut self.stage {
+            Stage::Open(open) => Some(Box::new(open.summary())),
+            Stage::Lingering { session, .. } => session.take(),
+            Stage::Request { .. } => None,
+        };
+        self.stage = Stage::Lingering { peer, session };
     }
 }
 
@@ -358,7 +386,7 @@ mod tests {
     /// What a session adds in all is counted by the test `idle_memory`; most of it is this.
     #[test]
     fn a_connection_takes_little_more_than_two_cache_lines() {
-        let most = 144;
+        let most = 152;
         assert!(
             size_of::<Connection>() <= most,
             "{} bytes, of which {} are an open session; what few sessions need belongs into a box",

@@ -140,6 +140,8 @@ counters! {
     protocol_errors: Counter,
     /// Sessions closed because the handler returned an error
     handler_errors: Counter,
+    /// Ends of sessions that the connection log had no line for
+    session_ends_unlogged: Counter,
     /// Panics of the handler that were caught
     handler_panics: Counter,
     /// Turns of the worker loop

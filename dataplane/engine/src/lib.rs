@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod connection;
+mod connection_log;
 mod context;
 mod controls;
 mod counters;

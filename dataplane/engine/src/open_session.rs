@@ -8,6 +8,7 @@ use hioload_protocol::ws::{
 };
 use tracing::{debug, warn};
 
+use crate::connection_log::EndedSession;
 use crate::context::Context;
 use crate::drain::Intake;
 use crate::handler::{Handler, HandlerError};
@@ -23,6 +24,7 @@ pub(crate) struct OpenSession {
     pub(crate) messages_received: u64,
     /// A ping was sent since something was heard.
     pinged: bool,
+    pong_timed_out: bool,
     /// The wait for the peer's Close has begun.
     pub(crate) close_timed: bool,
 }
@@ -36,6 +38,7 @@ impl OpenSession {
             opened: now,
             messages_received: 0,
             pinged: false,
+            pong_timed_out: false,
             close_timed: false,
         }
     }
@@ -80,6 +83,7 @@ impl OpenSession {
         }
         if self.pinged {
             cx.counters.pong_timeouts.add(1);
+            self.pong_timed_out = true;
             return false;
         }
         self.pinged = true;
@@ -109,6 +113,18 @@ impl OpenSession {
         let mut out = Outbox::new(&mut cx.pool, &mut cx.effects, true);
         cx.handler.on_close(&self.session, self.close.closed_with(), &mut out);
     }
+
+    /// What the log says of the session, should it have ended.
+    pub(crate) fn summary(&self) -> EndedSession {
+        EndedSession {
+            id: self.session.id,
+            opened: self.opened,
+            messages_received: self.messages_received,
+            first_close: self.close.first(),
+            answered: self.close.has_sent() && self.close.has_received(),
+            pong_timed_out: self.pong_timed_out,
+        }
+    }
 }
 
 /// Hands a message to the handler; `false` when it comes too late for that.
@@ -133,7 +149,7 @@ fn take_message<H: Handler>(
 /// RFC 6455 section 5.5.1: a Close is answered with one of the same code.
 fn take_close<H>(close: &mut CloseHandshake, frame: &Close<'_>, cx: &mut Context<H>) {
     if close.received(frame.code) {
-        close.sent();
+        close.sent(frame.code);
         cx.effects.push(Effect::Close(encode::close(frame.code, "", &mut cx.pool)));
     }
 }
@@ -151,7 +167,7 @@ fn fail<H>(
         _ => cx.counters.protocol_errors.add(1),
     }
     if close.failed() {
-        close.sent();
+        close.sent(Some(error.close_code()));
         let reason = error.reason();
         cx.effects.push(Effect::Close(encode::close(error.close_code(), reason, &mut cx.pool)));
     }
@@ -159,7 +175,7 @@ fn fail<H>(
 
 fn send_close<H>(close: &mut CloseHandshake, code: CloseCode, reason: &str, cx: &mut Context<H>) {
     if close.may_send() {
-        close.sent();
+        close.sent(Some(code));
         cx.effects.push(Effect::Close(encode::close(code, reason, &mut cx.pool)));
     }
 }
@@ -172,8 +188,8 @@ fn call_handler<H: Handler>(
 ) {
     let mut out = Outbox::new(&mut cx.pool, &mut cx.effects, !close.may_send());
     let result = call(&cx.handler, session, &mut out);
-    if out.is_closed() {
-        close.sent();
+    if let Some(code) = out.closed_with() {
+        close.sent(Some(code));
     }
     if let Err(error) = result {
         warn!(session = %session.id, %error, "handler failed; closing the session with 1011");

@@ -11,6 +11,8 @@ pub struct Outbox<'a> {
     effects: &'a mut Vec<Effect>,
     /// A Close was queued, here or before: nothing more goes to this session.
     closed: bool,
+    /// The code of the Close that was queued here.
+    code: Option<CloseCode>,
 }
 
 /// What a connection asks of its worker, in order.
@@ -38,12 +40,12 @@ pub(crate) enum Effect {
 
 impl<'a> Outbox<'a> {
     pub(crate) fn new(pool: &'a mut Pool, effects: &'a mut Vec<Effect>, closed: bool) -> Self {
-        Self { pool, effects, closed }
+        Self { pool, effects, closed, code: None }
     }
 
-    /// Whether a Close was queued.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
+    /// The code of a Close that was queued here.
+    pub(crate) fn closed_with(&self) -> Option<CloseCode> {
+        self.code
     }
 
     /// Sends to every session of the appliance, whatever its path, this one included unless the configuration says
@@ -69,6 +71,7 @@ impl<'a> Outbox<'a> {
             return;
         }
         self.closed = true;
+        self.code = Some(code);
         let frame = encode::close(code, reason, self.pool);
         self.effects.push(Effect::Close(frame));
     }

@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) pong_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) include_sender: bool,
+    /// This worker's share of the lines of the connection log in a second.
+    pub(crate) log_lines_max: u32,
     pub(crate) backlog: BacklogLimits,
 }
 
@@ -46,6 +48,14 @@ impl Settings {
             close_timeout: config.websocket.close_timeout,
             include_sender: config.broadcast.include_sender,
             backlog: BacklogLimits::new(config),
+            log_lines_max: log_lines_max(config),
         }
     }
+}
+
+/// An equal share, rounded up: each worker has a line, and nobody's lines go unused because others
+/// have none to write.
+fn log_lines_max(config: &Config) -> u32 {
+    let lines = config.control.connection_log_lines_max.unwrap_or_default();
+    u32::try_from(lines.div_ceil(config.server.workers.max(1))).unwrap_or(u32::MAX)
 }

@@ -17,6 +17,7 @@ use hioload_config::Config;
 use hioload_net::{Event, FlowId, FlushState, Streams, TimerWheel};
 
 use crate::connection::Connection;
+use crate::connection_log::ConnectionLog;
 use crate::context::Context;
 use crate::controls::{Commands, Directed};
 use crate::counters::Counters;
@@ -88,6 +89,7 @@ pub struct Worker<S, H, C = SystemClock> {
     cx: Context<H>,
     hub: Hub,
     timers: TimerWheel,
+    log: ConnectionLog,
     /// Flows that may have bytes to read.
     readable: FlowSet,
     /// Flows with something to flush.
@@ -113,6 +115,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     ) -> Self {
         let settings = Settings::new(config);
         let now = clock.now();
+        let log_lines_max = settings.log_lines_max;
         Self {
             streams,
             clock,
@@ -137,6 +140,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 intake: Intake::Open,
             },
             timers: TimerWheel::new(now, TIMER_TICK),
+            log: ConnectionLog::new(log_lines_max, now),
             readable: FlowSet::default(),
             dirty: FlowSet::default(),
             drain: None,
@@ -171,8 +175,12 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         self.expire(); // pings and deadlines
         self.transmit(); // queues -> transport
         self.obey(); // commands of the control plane
+        self.log.report(self.cx.now);
         let drained = self.advance_drain();
         self.cx.counters.turns.add(1);
+        if drained.is_some() {
+            self.log.finish();
+        }
         self.publish_counters();
         Ok(drained)
     }
@@ -216,7 +224,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             return Some(Duration::ZERO);
         }
         let drain = self.drain.as_ref().map(Drain::next_deadline);
-        let next = [self.timers.next(), drain].into_iter().flatten().min()?;
+        let next =
+            [self.timers.next(), self.log.next_report(), drain].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(now))
     }
 

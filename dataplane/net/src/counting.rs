@@ -192,6 +192,10 @@ impl Streams for CountingStreams {
         self.outbound.held()
     }
 
+    fn bytes_sent(&self, flow: FlowId) -> u64 {
+        self.flows.get(flow).map_or(0, Queue::bytes_sent)
+    }
+
     fn flush(&mut self, flow: FlowId) -> Flushed {
         let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
         let Some(flow) = self.flows.get_mut(flow) else { return flushed };

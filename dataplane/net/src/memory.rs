@@ -50,6 +50,7 @@ struct MemoryFlow {
     queue: VecDeque<Entry>,
     backlog: Backlog,
     messages_sent: u64,
+    bytes_sent: u64,
     blocked: bool,
     finish: bool,
     /// Bytes that the peer still takes.
@@ -335,6 +336,10 @@ impl Streams for MemoryStreams {
         Held { messages, bytes: net.frames.memory_bytes() + 8 * entries }
     }
 
+    fn bytes_sent(&self, id: FlowId) -> u64 {
+        self.change(id, |flow| flow.bytes_sent).unwrap_or_default()
+    }
+
     fn flush(&mut self, id: FlowId) -> Flushed {
         let mut net = self.net();
         let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
@@ -354,6 +359,7 @@ impl Streams for MemoryStreams {
             flow.output.extend_from_slice(&unsent[..taken]);
             entry.sent += taken;
             flow.window -= taken;
+            flow.bytes_sent += taken as u64;
             flow.backlog.bytes -= taken;
             flushed.bytes += taken;
             counters.bytes_out += taken as u64;

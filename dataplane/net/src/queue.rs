@@ -5,7 +5,7 @@ use hioload_buffer::{Frame, FrameId, FrameTable};
 use crate::{Backlog, Held, Place};
 
 /// The outbound queue of one flow. Its entries live in the worker's [`Outbound`], which every
-/// operation goes through; 40 bytes, and nothing on the heap.
+/// operation goes through; 48 bytes, and nothing on the heap.
 ///
 /// The order is: the frame that is partly sent, if any; then control frames; then messages, with
 /// control frames queued behind them in between. The first two groups are the queue's lead.
@@ -22,6 +22,8 @@ pub(crate) struct Queue {
     bytes: usize,
     /// Messages sent in full since the queue was made.
     messages_sent: u64,
+    /// Bytes sent since then, of messages and control frames.
+    bytes_sent: u64,
 }
 
 impl Queue {
@@ -35,6 +37,7 @@ impl Queue {
             sent: 0,
             bytes: 0,
             messages_sent: 0,
+            bytes_sent: 0,
         }
     }
 
@@ -48,6 +51,10 @@ impl Queue {
 
     pub(crate) fn messages_sent(&self) -> u64 {
         self.messages_sent
+    }
+
+    pub(crate) fn bytes_sent(&self) -> u64 {
+        self.bytes_sent
     }
 }
 
@@ -143,6 +150,7 @@ impl Outbound {
         let mut rest = bytes.min(queue.bytes);
         let messages_before = queue.messages;
         queue.bytes -= rest;
+        queue.bytes_sent += rest as u64;
         while queue.head != NONE {
             let Entry { frame, .. } = self.entries[queue.head as usize];
             let unsent = self.frames.get(frame).len() - queue.sent as usize;

@@ -191,6 +191,10 @@ pub trait Streams {
     /// meanwhile.
     fn prefetch(&self, _flow: FlowId) {}
 
+    /// Bytes of the flow that the transport has taken since it was opened, control frames and
+    /// responses included.
+    fn bytes_sent(&self, flow: FlowId) -> u64;
+
     /// Hands queued bytes to the transport, as many at a time as it takes, up to a fixed budget.
     fn flush(&mut self, flow: FlowId) -> Flushed;
 

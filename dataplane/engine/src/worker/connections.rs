@@ -9,6 +9,7 @@ use super::{Clock, Worker};
 use hioload_protocol::ws::CloseCode;
 
 use crate::connection::Connection;
+use crate::connection_log::EndedConnection;
 use crate::drain::{EndCause, Intake};
 use crate::handler::Handler;
 use crate::hub::{Delivery, queue};
@@ -145,6 +146,16 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         let was_open = connection.is_open();
         connection.lose(&mut self.cx);
         self.hub.forget(flow);
+        if let Some(session) = connection.ended_session() {
+            let ended = EndedConnection {
+                peer: connection.peer(),
+                duration: self.cx.epoch.since(session.opened, self.cx.now),
+                bytes_received: connection.bytes_received,
+                messages_sent: self.streams.messages_sent(flow),
+                bytes_sent: self.streams.bytes_sent(flow),
+            };
+            self.log.session(self.cx.now, session, ended, &self.cx.counters);
+        }
         let left = self.streams.close(flow);
         self.cx.counters.deliveries_dropped_closed.add(u64::from(left.messages));
         self.readable.forget(flow);

@@ -195,6 +195,10 @@ impl Streams for KernelStreams {
         self.flows.prefetch(flow);
     }
 
+    fn bytes_sent(&self, flow: FlowId) -> u64 {
+        self.flows.get(flow).map_or(0, |connection| connection.queue.bytes_sent())
+    }
+
     fn flush(&mut self, flow: FlowId) -> Flushed {
         match self.flows.get_mut(flow) {
             Some(connection) => connection.flush(&mut self.outbound, &mut self.counters),

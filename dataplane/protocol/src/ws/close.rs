@@ -108,7 +108,7 @@ impl<'a> Close<'a> {
 /// let answer_due = handshake.received(Some(CloseCode::GOING_AWAY));
 /// assert!(answer_due && handshake.may_send());
 /// // ... and the session queues the answer, behind what it had queued before.
-/// handshake.sent();
+/// handshake.sent(Some(CloseCode::GOING_AWAY));
 /// assert!(!handshake.may_send());
 /// assert_eq!(handshake.tcp_close(), TcpClose::OnceFlushed);
 /// assert_eq!(handshake.closed_with(), ClosedWith::Code(CloseCode::GOING_AWAY));
@@ -119,6 +119,18 @@ pub struct CloseHandshake {
     failed: bool,
     received: bool,
     received_code: Option<CloseCode>,
+    first: Option<FirstClose>,
+}
+
+/// The Close that began the handshake, with its code, if it had one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstClose {
+    /// The peer's.
+    Theirs(Option<CloseCode>),
+    /// Ours.
+    Ours(Option<CloseCode>),
+    /// Ours, since the peer broke the protocol.
+    Failure(Option<CloseCode>),
 }
 
 /// When the server may close TCP.
@@ -158,12 +170,18 @@ impl ClosedWith {
 impl CloseHandshake {
     /// The handshake of a connection that is open.
     pub const fn new() -> Self {
-        Self { sent: false, failed: false, received: false, received_code: None }
+        Self { sent: false, failed: false, received: false, received_code: None, first: None }
     }
 
-    /// A Close was queued for sending; nothing may follow it.
-    pub const fn sent(&mut self) {
+    /// A Close with this code was queued for sending; nothing may follow it.
+    pub const fn sent(&mut self, code: Option<CloseCode>) {
         self.sent = true;
+        if self.first.is_none() {
+            self.first = Some(match self.failed {
+                true => FirstClose::Failure(code),
+                false => FirstClose::Ours(code),
+            });
+        }
     }
 
     /// The peer's Close has come. Says whether it is to be answered with one of the same code.
@@ -175,6 +193,9 @@ impl CloseHandshake {
         if !self.received {
             self.received = true;
             self.received_code = code;
+        }
+        if self.first.is_none() {
+            self.first = Some(FirstClose::Theirs(code));
         }
         !self.sent
     }
@@ -201,6 +222,11 @@ impl CloseHandshake {
     /// Whether the peer's Close has come.
     pub const fn has_received(&self) -> bool {
         self.received
+    }
+
+    /// The Close that began the handshake, if there was any.
+    pub const fn first(&self) -> Option<FirstClose> {
+        self.first
     }
 
     /// When TCP may be closed.
@@ -248,7 +274,7 @@ mod tests {
     fn the_server_closes_and_waits_for_the_answer() {
         let mut handshake = CloseHandshake::new();
         assert_eq!(handshake.tcp_close(), TcpClose::NotYet);
-        handshake.sent();
+        handshake.sent(None);
         assert!(!handshake.may_send());
         assert_eq!(handshake.tcp_close(), TcpClose::OncePeerAnswers);
         assert_eq!(handshake.closed_with(), ClosedWith::Abnormal);
@@ -264,7 +290,7 @@ mod tests {
         let answer_due = handshake.received(Some(CloseCode::NORMAL));
         assert!(answer_due && handshake.may_send());
         assert_eq!(handshake.tcp_close(), TcpClose::NotYet);
-        handshake.sent();
+        handshake.sent(None);
         assert!(!handshake.may_send());
         assert_eq!(handshake.tcp_close(), TcpClose::OnceFlushed);
         assert_eq!(handshake.closed_with().get(), 1000);
@@ -274,7 +300,7 @@ mod tests {
     fn a_peer_that_broke_the_protocol_is_told_and_not_waited_for() {
         let mut handshake = CloseHandshake::new();
         assert!(handshake.failed());
-        handshake.sent();
+        handshake.sent(None);
         assert_eq!(handshake.tcp_close(), TcpClose::OnceFlushed);
         assert_eq!(handshake.closed_with().get(), 1006);
     }
@@ -282,7 +308,7 @@ mod tests {
     #[test]
     fn a_peer_that_breaks_the_protocol_after_our_close_gets_no_second_one() {
         let mut handshake = CloseHandshake::new();
-        handshake.sent();
+        handshake.sent(None);
         assert!(!handshake.failed());
         assert_eq!(handshake.tcp_close(), TcpClose::OnceFlushed);
     }

@@ -14,7 +14,7 @@ mod header;
 mod message;
 mod utf8;
 
-pub use close::{Close, CloseCode, CloseHandshake, ClosedWith, TcpClose};
+pub use close::{Close, CloseCode, CloseHandshake, ClosedWith, FirstClose, TcpClose};
 pub use decode::{DecodeLimits, Decoded, Decoder};
 pub use error::ProtocolError;
 pub use header::{
