@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use hioload_engine::{Controls, Message, Probe, PublishError, SnapshotError, Totals};
+use hioload_engine::{Controls, Latencies, Message, Probe, PublishError, SnapshotError, Totals};
 
-use crate::stats::{State, Stats};
+use crate::stats::{LatencyStats, State, Stats};
 
 /// Reads and steers a running appliance from any thread. Cheap to clone; outlives the appliance,
 /// and then answers that it has stopped.
@@ -127,6 +127,7 @@ impl Handle {
             probes,
             totals: named(&totals),
             workers: workers.iter().map(named).collect(),
+            publish_to_write: LatencyStats::new(&self.latencies()),
             session_shards: controls.registry().shard_lens(),
         }
     }
@@ -134,6 +135,12 @@ impl Handle {
     /// The sum of all workers' counters.
     pub fn totals(&self) -> Totals {
         self.shared.controls.totals()
+    }
+
+    /// How long deliveries took, from the publication of the message to the transport having taken
+    /// its last byte.
+    pub fn latencies(&self) -> Latencies {
+        self.shared.controls.latencies()
     }
 
     /// Sessions that are open.

@@ -166,15 +166,15 @@ pub use appliance::{Appliance, ApplianceError, StartError};
 pub use broadcast::Broadcast;
 pub use builder::Builder;
 pub use handle::Handle;
-pub use stats::{State, Stats};
+pub use stats::{LatencyStats, State, Stats};
 
 pub use hioload_buffer as buffer;
 pub use hioload_config::{self as config, Config, ConfigError};
 pub use hioload_engine::{
     Accept, CloseCode, ClosedWith, Drained, GetRequest, Handler, HandlerError, Identity, Kind,
-    Layer, Logging, Message, Metric, MetricKind, Metrics, MetricsHandle, Outbox, Page, PathIndex,
-    PerWorker, Probe, PublishError, Recovery, Refusal, Request, Routed, Session, SessionId,
-    SnapshotError, Stack, Totals, UpgradeRequest, WorkerId,
+    Latencies, Layer, Logging, Message, Metric, MetricKind, Metrics, MetricsHandle, Outbox, Page,
+    PathIndex, PerWorker, Probe, PublishError, Recovery, Refusal, Request, Routed, Session,
+    SessionId, SnapshotError, Stack, Totals, UpgradeRequest, WorkerId,
 };
 pub use hioload_net::ListenError;
 pub use hioload_protocol::http::{HeaderError, Method, ResponseHeaders};

@@ -7,10 +7,10 @@ mod format;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use hioload_engine::{Metric, MetricKind};
+use hioload_engine::{Latencies, Metric, MetricKind};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -36,6 +36,8 @@ pub(crate) struct Snapshot {
     pub(crate) active_clients: u64,
     /// What the workers count, summed.
     pub(crate) totals: Vec<Metric>,
+    /// How long deliveries took.
+    pub(crate) latencies: Latencies,
     /// Values of the embedder and of layers, under names of their choice.
     pub(crate) probes: BTreeMap<String, u64>,
 }
@@ -54,6 +56,7 @@ impl Snapshot {
             serving: stats.state == State::Serving,
             active_clients,
             totals: handle.totals().metrics(),
+            latencies: handle.latencies(),
             probes,
         }
     }
@@ -107,11 +110,21 @@ impl Collector for Snapshot {
                 }
             }
         }
+        self.encode_latencies(&mut encoder)?;
         self.encode_probes(encoder)
     }
 }
 
 impl Snapshot {
+    fn encode_latencies(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Time from the publication of a message to its last byte being taken by the \
+                    transport, for each delivery";
+        let name = "publish_to_write_seconds";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let (sum, count) = (self.latencies.sum_seconds(), self.latencies.count());
+        family.encode_histogram::<NoLabelSet>(sum, count, &self.latencies.buckets(), None)
+    }
+
     /// Probes are one family with a label, since their names can be any text.
     fn encode_probes(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         if self.probes.is_empty() {
@@ -155,6 +168,7 @@ mod tests {
             serving: true,
             active_clients: 2,
             totals: vec![counter, level],
+            latencies: Latencies::default(),
             probes: BTreeMap::new(),
         }
     }
@@ -182,6 +196,34 @@ mod tests {
              # HELP hioload_connections Connections that exist\n\
              # TYPE hioload_connections gauge\n\
              hioload_connections 3\n\
+             # HELP hioload_publish_to_write_seconds Time from the publication of a message to its \
+             last byte being taken by the transport, for each delivery\n\
+             # TYPE hioload_publish_to_write_seconds histogram\n\
+             hioload_publish_to_write_seconds_sum 0.0\n\
+             hioload_publish_to_write_seconds_count 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.000001\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.0000025\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.000005\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.00001\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.000025\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.00005\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.0001\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.00025\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.0005\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.001\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.0025\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.005\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.01\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.025\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.05\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.1\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.25\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"0.5\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"1.0\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"2.5\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"5.0\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"10.0\"} 0\n\
+             hioload_publish_to_write_seconds_bucket{le=\"+Inf\"} 0\n\
              # EOF\n"
         );
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
+use hioload_engine::Latencies;
 use serde::Serialize;
 
 /// Where an appliance is in its life.
@@ -51,6 +53,49 @@ pub struct Stats {
     pub totals: BTreeMap<&'static str, u64>,
     /// Every counter of each worker.
     pub workers: Vec<BTreeMap<&'static str, u64>>,
+    /// How long deliveries took, from the publication of the message to the transport having taken
+    /// its last byte.
+    pub publish_to_write: LatencyStats,
     /// Sessions in each shard of the registry.
     pub session_shards: Vec<usize>,
+}
+
+/// Times since the start, in microseconds. Those that so many percent of the deliveries did not
+/// exceed are rounded up to two significant digits; all are zero before the first delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct LatencyStats {
+    /// Deliveries that were timed: all that were sent.
+    pub count: u64,
+    /// The mean.
+    pub mean_us: f64,
+    /// 50 % did not exceed it.
+    pub p50_us: f64,
+    /// 99 % did not exceed it.
+    pub p99_us: f64,
+    /// 99.9 % did not exceed it.
+    pub p999_us: f64,
+    /// The longest there was.
+    pub max_us: f64,
+}
+
+impl LatencyStats {
+    pub(crate) fn new(latencies: &Latencies) -> Self {
+        let count = latencies.count();
+        let mean_us = latencies.sum_seconds() * 1e6 / count.max(1) as f64;
+        let quantile = |permille| micros(latencies.quantile(permille));
+        Self {
+            count,
+            mean_us: (mean_us * 10.0).round() / 10.0,
+            p50_us: quantile(500),
+            p99_us: quantile(990),
+            p999_us: quantile(999),
+            max_us: micros(latencies.max()),
+        }
+    }
+}
+
+/// With one decimal.
+fn micros(time: Duration) -> f64 {
+    time.as_nanos().div_ceil(100) as f64 / 10.0
 }

@@ -18,15 +18,23 @@ pub(super) struct Sample {
     probes: BTreeMap<String, u64>,
     totals: BTreeMap<String, u64>,
     workers: Vec<BTreeMap<String, u64>>,
+    publish_to_write: Option<Latency>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Latency {
+    count: u64,
+    p50_us: f64,
+    p99_us: f64,
+    max_us: f64,
 }
 
 /// Counters that are shown though they be zero, in this order, with the unit of their values; an
 /// appliance of another version may not have all of them.
-const ROWS: [(&str, Unit); 8] = [
+const ROWS: [(&str, Unit); 7] = [
     ("messages_received", Unit::Count),
     ("messages_published", Unit::Count),
     ("deliveries_due", Unit::Count),
-    ("deliveries_queued", Unit::Count),
     ("deliveries_sent", Unit::Count),
     ("bytes_received", Unit::Bytes),
     ("bytes_sent", Unit::Bytes),
@@ -58,6 +66,7 @@ pub(super) fn report(
     // Writing to a string does not fail.
     let _ = head(&mut text, address, after);
     let _ = Table { before, after, between }.write(&mut text);
+    let _ = latency(&mut text, after);
     let _ = probes(&mut text, after);
     text
 }
@@ -167,6 +176,20 @@ impl Table<'_> {
     }
 }
 
+/// Since the start: a histogram cannot be read for a second alone.
+fn latency(text: &mut String, sample: &Sample) -> fmt::Result {
+    match &sample.publish_to_write {
+        Some(Latency { count: 1.., p50_us, p99_us, max_us }) => {
+            let [p50, p99, max] = [*p50_us, *p99_us, *max_us].map(micros);
+            writeln!(
+                text,
+                "\nfrom publish to write since the start: p50 {p50}, p99 {p99}, max {max}"
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Values of the embedder and of layers.
 fn probes(text: &mut String, sample: &Sample) -> fmt::Result {
     let probes = sample.probes.iter().filter(|(name, _)| *name != ACTIVE_CLIENTS);
@@ -210,6 +233,21 @@ fn bytes(bytes: u64) -> String {
     format!("{bytes} B")
 }
 
+/// In the largest unit that it fills, with three significant digits.
+fn micros(micros: f64) -> String {
+    let (value, unit) = match micros {
+        1e6.. => (micros / 1e6, "s"),
+        1e3.. => (micros / 1e3, "ms"),
+        _ => (micros, "us"),
+    };
+    let decimals = match value {
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 2,
+    };
+    format!("{value:.decimals$} {unit}")
+}
+
 /// The two largest units there are: `3 d 4 h`.
 fn uptime(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -233,10 +271,11 @@ mod tests {
             r#"{{"state":"serving","version":"1.2.3","datapath":"kernel","uptime_s":273906,
                 "probes":{{"active_clients":1000,"rooms\u001b":7}},
                 "totals":{{"connections":1002,"sessions_opened":1234,"messages_received":12,
-                    "messages_published":12,"deliveries_queued":1234567,"deliveries_sent":{sent},
+                    "messages_published":12,"deliveries_due":1234567,"deliveries_sent":{sent},
                     "deliveries_dropped_backlog":17,"deliveries_dropped_closed":3,
                     "bytes_received":1023,"bytes_sent":1288490189,"writes":99,"turns":5,
                     "http_refusals":{refusals},"pong_timeouts":0}},
+                "publish_to_write":{{"count":2,"p50_us":1.0,"p99_us":999.0,"max_us":1234567.8}},
                 "workers":[{{}},{{}}],"session_shards":[0],"from_a_later_version":{{}}}}"#
         );
         serde_json::from_str(&text).expect("a sample")
@@ -261,7 +300,7 @@ mod tests {
                 "                                          in all      per second",
                 "messages received                             12               0",
                 "messages published                            12               0",
-                "deliveries queued                      1,234,567               0",
+                "deliveries due                         1,234,567               0",
                 "deliveries sent                        1,003,000           2,000",
                 "bytes received                            1023 B             0 B",
                 "bytes sent                               1.2 GiB             0 B",
@@ -271,6 +310,8 @@ mod tests {
                 "  closed                                       3               0",
                 "",
                 "http refusals                                  4               0",
+                "",
+                "from publish to write since the start: p50 1.00 us, p99 999 us, max 1.23 s",
                 "",
                 "probes",
                 "  rooms\\u{1b}                                  7",

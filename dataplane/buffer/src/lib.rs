@@ -17,7 +17,7 @@
 //! let frame = buffer.freeze();
 //!
 //! let mut table = FrameTable::new();
-//! let id = table.insert(frame);
+//! let id = table.insert(frame, 0);
 //! table.retain(id);
 //! assert_eq!(&**table.get(id), b"\x81\x05hello");
 //! table.release(id);

@@ -10,6 +10,14 @@ struct Entry {
     frame: Option<Frame>,
     /// References held on this worker; the next free entry when there is no frame.
     references_or_next: u32,
+    /// References given back as sent since the last [`FrameTable::take_sent`].
+    sent: u32,
+}
+
+impl Entry {
+    fn new(frame: Frame) -> Self {
+        Self { frame: Some(frame), references_or_next: 1, sent: 0 }
+    }
 }
 
 const END: u32 = u32::MAX;
@@ -18,8 +26,18 @@ const END: u32 = u32::MAX;
 ///
 /// A reference is four bytes and costs an addition, not an atomic operation. Whoever holds one
 /// gives it back with [`release`](Self::release); with the last the frame is dropped.
+///
+/// Each frame has a stamp, a number of the caller's. Of references that are given back with
+/// [`release_sent`](Self::release_sent) the table counts how many there were with each, at the cost
+/// of an addition beside the other one.
 pub struct FrameTable {
     entries: Vec<Entry>,
+    /// The stamp of each entry. Apart, since it is looked at once per frame and not per reference.
+    stamps: Vec<u64>,
+    /// Entries whose `sent` is not zero, and some that have been used again since.
+    sent: Vec<u32>,
+    /// Stamps of frames that are gone, with what was sent of each.
+    sent_and_gone: Vec<(u64, u32)>,
     free: u32,
     used: usize,
     memory_bytes: usize,
@@ -28,22 +46,32 @@ pub struct FrameTable {
 impl FrameTable {
     /// A table without entries.
     pub fn new() -> Self {
-        Self { entries: Vec::new(), free: END, used: 0, memory_bytes: 0 }
+        Self {
+            entries: Vec::new(),
+            stamps: Vec::new(),
+            sent: Vec::new(),
+            sent_and_gone: Vec::new(),
+            free: END,
+            used: 0,
+            memory_bytes: 0,
+        }
     }
 
     /// Takes `frame` in with one reference, which the caller holds.
-    pub fn insert(&mut self, frame: Frame) -> FrameId {
+    pub fn insert(&mut self, frame: Frame, stamp: u64) -> FrameId {
         self.used += 1;
         self.memory_bytes += frame.memory_bytes();
         if self.free == END {
             let index = u32::try_from(self.entries.len()).expect("fewer than 2^32 frames");
-            self.entries.push(Entry { frame: Some(frame), references_or_next: 1 });
+            self.entries.push(Entry::new(frame));
+            self.stamps.push(stamp);
             return FrameId(index);
         }
         let index = self.free;
         let entry = &mut self.entries[index as usize];
         self.free = entry.references_or_next;
-        *entry = Entry { frame: Some(frame), references_or_next: 1 };
+        *entry = Entry::new(frame);
+        self.stamps[index as usize] = stamp;
         FrameId(index)
     }
 
@@ -57,11 +85,39 @@ impl FrameTable {
         let entry = &mut self.entries[id.0 as usize];
         entry.references_or_next -= 1;
         if entry.references_or_next == 0 {
+            if entry.sent > 0 {
+                self.sent_and_gone
+                    .push((self.stamps[id.0 as usize], std::mem::take(&mut entry.sent)));
+            }
             let frame = entry.frame.take();
             self.memory_bytes -= frame.as_ref().map_or(0, Frame::memory_bytes);
             entry.references_or_next = self.free;
             self.free = id.0;
             self.used -= 1;
+        }
+    }
+
+    /// Gives one reference back whose frame was sent; see [`take_sent`](Self::take_sent).
+    pub fn release_sent(&mut self, id: FrameId) {
+        let entry = &mut self.entries[id.0 as usize];
+        if entry.sent == 0 {
+            self.sent.push(id.0);
+        }
+        entry.sent += 1;
+        self.release(id);
+    }
+
+    /// Tells how many references were given back as sent since the last call, frame by frame, with
+    /// the stamp of each. Frames of the same stamp may come apart.
+    pub fn take_sent(&mut self, mut sink: impl FnMut(u64, u32)) {
+        for (stamp, count) in self.sent_and_gone.drain(..) {
+            sink(stamp, count);
+        }
+        for index in self.sent.drain(..) {
+            let count = std::mem::take(&mut self.entries[index as usize].sent);
+            if count > 0 {
+                sink(self.stamps[index as usize], count);
+            }
         }
     }
 
@@ -108,13 +164,13 @@ mod tests {
     fn a_frame_leaves_with_its_last_reference_and_its_entry_is_used_again() {
         let mut pool = Pool::new(PoolOptions::default());
         let mut table = FrameTable::new();
-        let first = table.insert(pool.get(3).freeze());
+        let first = table.insert(pool.get(3).freeze(), 0);
         table.retain(first);
         table.release(first);
         assert_eq!(table.get(first).len(), 3);
         table.release(first);
         assert!(table.is_empty());
-        let second = table.insert(pool.get(5).freeze());
+        let second = table.insert(pool.get(5).freeze(), 0);
         assert_eq!(second, first);
         assert_eq!(table.get(second).len(), 5);
     }
@@ -125,6 +181,8 @@ mod tests {
         /// Of the reference at this place, modulo their number.
         Retain(usize),
         Release(usize),
+        ReleaseSent(usize),
+        TakeSent,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -132,6 +190,8 @@ mod tests {
             Just(Step::Insert),
             any::<usize>().prop_map(Step::Retain),
             any::<usize>().prop_map(Step::Release),
+            any::<usize>().prop_map(Step::ReleaseSent),
+            Just(Step::TakeSent),
         ]
     }
 
@@ -145,10 +205,11 @@ mod tests {
             let mut table = FrameTable::new();
             let mut lengths = HashMap::new();
             let mut references = Vec::new();
+            let mut sent: HashMap<u64, u32> = HashMap::new();
             for (number, step) in steps.into_iter().enumerate() {
                 match step {
                     Step::Insert => {
-                        let id = table.insert(pool.get(number).freeze());
+                        let id = table.insert(pool.get(number).freeze(), number as u64 / 3);
                         lengths.insert(id, number);
                         references.push(id);
                     }
@@ -157,14 +218,24 @@ mod tests {
                         table.retain(id);
                         references.push(id);
                     }
-                    Step::Release(at) if !references.is_empty() => {
+                    Step::Release(at) | Step::ReleaseSent(at) if !references.is_empty() => {
                         let id = references.swap_remove(at % references.len());
-                        table.release(id);
+                        if matches!(step, Step::Release(_)) {
+                            table.release(id);
+                        } else {
+                            *sent.entry(lengths[&id] as u64 / 3).or_default() += 1;
+                            table.release_sent(id);
+                        }
                         if !references.contains(&id) {
                             lengths.remove(&id);
                         }
                     }
-                    Step::Retain(_) | Step::Release(_) => {}
+                    Step::TakeSent => {
+                        let mut taken: HashMap<u64, u32> = HashMap::new();
+                        table.take_sent(|stamp, count| *taken.entry(stamp).or_default() += count);
+                        prop_assert_eq!(taken, std::mem::take(&mut sent));
+                    }
+                    Step::Retain(_) | Step::Release(_) | Step::ReleaseSent(_) => {}
                 }
                 prop_assert_eq!(table.len(), lengths.len());
                 prop_assert_eq!(pool.buffers_in_use(), lengths.len());

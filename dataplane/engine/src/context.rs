@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
-use hioload_buffer::Pool;
+use hioload_buffer::{Frame, Pool};
 
 use crate::counters::Counters;
 use crate::drain::Intake;
+use crate::latency::Publication;
 use crate::moment::{Epoch, Moment};
 use crate::outbox::Effect;
 use crate::registry::Registry;
@@ -33,6 +34,11 @@ pub(crate) struct Context<H> {
 }
 
 impl<H> Context<H> {
+    /// A message that is published in this turn, counted from its beginning.
+    pub(crate) fn publication(&self, frame: Frame) -> Publication {
+        Publication { frame, at: self.epoch.moment(self.now) }
+    }
+
     /// The moment that is `time` from now.
     pub(crate) fn after(&self, time: Duration) -> Moment {
         self.epoch.moment(self.now + time)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, unbounded};
 use crossbeam_utils::CachePadded;
-use hioload_buffer::{Frame, Pool, PoolOptions};
+use hioload_buffer::{Pool, PoolOptions};
 use hioload_config::Config;
 use hioload_net::Wake;
 use hioload_protocol::ws::{Message, encode};
@@ -16,7 +16,9 @@ pub(crate) use self::sessions::{DIRECTED_MAX, Directed};
 pub use self::sessions::{DirectedError, SessionInfo, SessionPage};
 
 use crate::counters::{Counters, Totals};
+use crate::latency::{Latencies, Latency, Publication};
 use crate::mesh::mesh;
+use crate::moment::Epoch;
 use crate::registry::Registry;
 use crate::worker::WorkerParts;
 
@@ -60,15 +62,17 @@ pub enum PublishError {
 /// The control plane's handle on all workers.
 pub struct Controls {
     workers: Vec<WorkerHandle>,
-    publications: Sender<Frame>,
+    publications: Sender<Publication>,
     pool: Mutex<Pool>,
     registry: Arc<Registry>,
+    epoch: Epoch,
 }
 
 struct WorkerHandle {
     commands: Sender<Command>,
     directed: Sender<Directed>,
     counters: Arc<CachePadded<Counters>>,
+    latency: Arc<CachePadded<Latency>>,
     waker: Arc<dyn Wake>,
 }
 
@@ -83,6 +87,7 @@ pub struct Assembly {
 /// Connects as many workers as there are `wakers` to each other and to the control plane.
 pub fn assemble(config: &Config, wakers: &[Arc<dyn Wake>]) -> Assembly {
     let registry = Arc::new(Registry::new(config.server.session_shards));
+    let epoch = Epoch(Instant::now());
     let (publications, published) = bounded(PUBLICATIONS_MAX);
     // One worker publishes for the control plane, so that its messages keep their order.
     let mut published = Some(published);
@@ -92,10 +97,12 @@ pub fn assemble(config: &Config, wakers: &[Arc<dyn Wake>]) -> Assembly {
         let (commands, received) = unbounded();
         let (directed, requests) = bounded(DIRECTED_MAX);
         let counters = Arc::new(CachePadded::new(Counters::default()));
+        let latency = Arc::new(CachePadded::new(Latency::default()));
         workers.push(WorkerHandle {
             commands,
             directed,
             counters: Arc::clone(&counters),
+            latency: Arc::clone(&latency),
             waker: Arc::clone(&wakers[index]),
         });
         parts.push(WorkerParts {
@@ -105,11 +112,13 @@ pub fn assemble(config: &Config, wakers: &[Arc<dyn Wake>]) -> Assembly {
             directed: requests,
             publications: published.take(),
             counters,
+            latency,
             registry: Arc::clone(&registry),
+            epoch,
         });
     }
     let pool = Mutex::new(Pool::new(PoolOptions::default()));
-    Assembly { controls: Controls { workers, publications, pool, registry }, parts }
+    Assembly { controls: Controls { workers, publications, pool, registry, epoch }, parts }
 }
 
 impl Controls {
@@ -118,8 +127,8 @@ impl Controls {
     /// # Errors
     /// When the workers do not keep up, or have stopped.
     pub fn publish<'a>(&self, message: impl Into<Message<'a>>) -> Result<(), PublishError> {
-        let frame = self.encode(message.into());
-        self.publications.send_timeout(frame, PUBLISH_TIMEOUT).map_err(|error| match error {
+        let message = self.encode(message.into());
+        self.publications.send_timeout(message, PUBLISH_TIMEOUT).map_err(|error| match error {
             SendTimeoutError::Timeout(_) => PublishError::Busy,
             SendTimeoutError::Disconnected(_) => PublishError::Stopping,
         })?;
@@ -176,6 +185,15 @@ impl Controls {
         Ok(answers.into_iter().zip(ended).map(|(answer, ended)| answer.unwrap_or(ended)).collect())
     }
 
+    /// How long deliveries took from the publication of the message, on all workers.
+    pub fn latencies(&self) -> Latencies {
+        let mut latencies = Latencies::default();
+        for worker in &self.workers {
+            latencies.add(&worker.latency);
+        }
+        latencies
+    }
+
     /// The counters of each worker.
     pub fn per_worker(&self) -> Vec<Totals> {
         self.workers
@@ -193,9 +211,11 @@ impl Controls {
         &self.registry
     }
 
-    fn encode(&self, message: Message<'_>) -> Frame {
+    /// A message that is published now.
+    fn encode(&self, message: Message<'_>) -> Publication {
+        let at = self.epoch.moment(Instant::now());
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        encode::forward(message, &mut pool)
+        Publication { frame: encode::forward(message, &mut pool), at }
     }
 }
 

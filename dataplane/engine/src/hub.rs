@@ -17,6 +17,8 @@ use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::flow_set::FlowSet;
 use crate::flow_table::FlowTable;
+use crate::latency::Publication;
+use crate::moment::Moment;
 use crate::topic::Topic;
 
 use self::slow::{Admission, admit};
@@ -29,7 +31,7 @@ pub(crate) enum Delivery {
     /// A message for everybody.
     Everyone(Broadcast),
     /// A message for one session.
-    One { flow: FlowId, frame: Frame },
+    One { flow: FlowId, message: Publication },
     /// The session is subscribed from here on.
     Join { flow: FlowId },
     /// The session gets nothing more.
@@ -42,7 +44,7 @@ pub(crate) enum Delivery {
 
 #[derive(Debug)]
 pub(crate) struct Broadcast {
-    frame: Frame,
+    message: Publication,
     /// Who does not get it.
     except: Option<FlowId>,
     /// Another worker published it.
@@ -91,14 +93,14 @@ impl Hub {
     }
 
     /// A message for everybody but `except`, published here.
-    pub(crate) fn publish(&mut self, frame: Frame, except: Option<FlowId>) {
-        self.push(Delivery::Everyone(Broadcast { frame, except, from_mesh: false }));
+    pub(crate) fn publish(&mut self, message: Publication, except: Option<FlowId>) {
+        self.push(Delivery::Everyone(Broadcast { message, except, from_mesh: false }));
     }
 
     /// A message that another worker has published.
-    pub(crate) fn take_in(&mut self, frame: Frame) {
+    pub(crate) fn take_in(&mut self, message: Publication) {
         self.from_mesh += 1;
-        self.push(Delivery::Everyone(Broadcast { frame, except: None, from_mesh: true }));
+        self.push(Delivery::Everyone(Broadcast { message, except: None, from_mesh: true }));
     }
 
     /// Whether so much waits that the worker should stop reading its clients.
@@ -169,10 +171,10 @@ impl Hub {
     }
 
     fn add_to_run<S: Streams>(&mut self, broadcast: Broadcast, streams: &mut S) {
-        let Broadcast { frame, except, from_mesh } = broadcast;
+        let Broadcast { message: Publication { frame, at }, except, from_mesh } = broadcast;
         self.from_mesh -= usize::from(from_mesh);
         let length = u32::try_from(frame.len()).expect("a frame is at most 4 GiB");
-        self.run.push((streams.hold(frame), length, except));
+        self.run.push((streams.hold(frame, at.raw()), length, except));
     }
 
     /// Delivers the run to the next of its sessions, as many as `budget` deliveries are, and says
@@ -229,12 +231,13 @@ impl Hub {
         counters: &Counters,
     ) {
         match delivery {
-            Delivery::One { flow, frame } if self.topic.contains(flow) => {
+            Delivery::One { flow, message } if self.topic.contains(flow) => {
+                let Publication { frame, at } = message;
                 counters.deliveries_due.add(1);
                 let sessions = self.topic.members().len();
                 match admit(streams, flow, frame.len(), sessions, &self.limits, counters) {
                     Admission::Queue => {
-                        queue(streams, frame, |streams, id| streams.enqueue(flow, id));
+                        queue(streams, frame, at, |streams, id| streams.enqueue(flow, id));
                     }
                     Admission::Drop => {}
                     Admission::Disconnect => {
@@ -246,7 +249,7 @@ impl Hub {
             }
             Delivery::Close { flow, frame } if connections.contains(flow) => {
                 self.topic.leave(flow);
-                queue(streams, frame, |streams, id| {
+                queue(streams, frame, Moment::NEVER, |streams, id| {
                     streams.enqueue_control(flow, id, Place::Behind);
                 });
                 dirty.insert(flow);
@@ -272,8 +275,13 @@ impl Hub {
 }
 
 /// Queues one frame and lets go of it.
-pub(crate) fn queue<S: Streams>(streams: &mut S, frame: Frame, put: impl FnOnce(&mut S, FrameId)) {
-    let id = streams.hold(frame);
+pub(crate) fn queue<S: Streams>(
+    streams: &mut S,
+    frame: Frame,
+    at: Moment,
+    put: impl FnOnce(&mut S, FrameId),
+) {
+    let id = streams.hold(frame, at.raw());
     put(streams, id);
     streams.release(id);
 }

@@ -20,6 +20,7 @@ mod flow_set;
 mod flow_table;
 mod handler;
 mod hub;
+mod latency;
 mod layer;
 mod layers;
 mod mesh;
@@ -44,6 +45,7 @@ pub use controls::{
 pub use counters::{Counters, Metric, MetricKind, Totals};
 pub use drain::Drained;
 pub use handler::{Accept, Handler, HandlerError, UpgradeRequest};
+pub use latency::Latencies;
 pub use layer::{Identity, Layer, Probe, Stack};
 pub use layers::{Logging, Metrics, MetricsHandle, Recovery};
 pub use outbox::Outbox;

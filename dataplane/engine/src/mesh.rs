@@ -11,15 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use crossbeam_utils::CachePadded;
-use hioload_buffer::Frame;
 use hioload_net::Wake;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
+
+use crate::latency::Publication;
 
 /// What travels from one worker to another.
 #[derive(Debug)]
 enum Item {
     /// An encoded message for everybody.
-    Message(Frame),
+    Message(Publication),
     /// The sender will publish no more: every message before this one is here.
     Last,
 }
@@ -81,9 +82,9 @@ pub(crate) fn mesh(slots: usize, wakers: &[Arc<dyn Wake>]) -> Vec<MeshPort> {
 
 impl MeshPort {
     /// Hands a message to every other worker. [`flush`](Self::flush) wakes them.
-    pub(crate) fn publish(&mut self, frame: &Frame) {
+    pub(crate) fn publish(&mut self, message: &Publication) {
         for link in &mut self.links {
-            link.send(Item::Message(frame.clone()));
+            link.send(Item::Message(message.clone()));
         }
     }
 
@@ -101,7 +102,7 @@ impl MeshPort {
     }
 
     /// Takes about `count_max` messages, an equal share of them from each ring.
-    pub(crate) fn receive(&mut self, count_max: usize, mut take: impl FnMut(Frame)) -> usize {
+    pub(crate) fn receive(&mut self, count_max: usize, mut take: impl FnMut(Publication)) -> usize {
         let share = count_max.div_ceil(self.links.len().max(1));
         self.links.iter_mut().map(|link| link.receive(share, &mut take)).sum()
     }
@@ -177,11 +178,11 @@ impl Link {
         }
     }
 
-    fn receive(&mut self, count_max: usize, take: &mut impl FnMut(Frame)) -> usize {
+    fn receive(&mut self, count_max: usize, take: &mut impl FnMut(Publication)) -> usize {
         let mut taken = 0;
         while taken < count_max {
             match self.consumer.pop() {
-                Ok(Item::Message(frame)) => take(frame),
+                Ok(Item::Message(message)) => take(message),
                 Ok(Item::Last) => self.peer_finished = true,
                 Err(_) => break,
             }
@@ -206,6 +207,7 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::moment::Moment;
     use hioload_buffer::{Pool, PoolOptions};
     use std::sync::atomic::AtomicUsize;
 
@@ -225,14 +227,14 @@ mod tests {
         (mesh(slots, &handles), wakers)
     }
 
-    fn frame(pool: &mut Pool, number: u32) -> Frame {
+    fn message(pool: &mut Pool, number: u32) -> Publication {
         let mut buffer = pool.get(4);
         buffer.copy_from_slice(&number.to_be_bytes());
-        buffer.freeze()
+        Publication { frame: buffer.freeze(), at: Moment::from_raw(number.into()) }
     }
 
-    fn number(frame: &Frame) -> u32 {
-        u32::from_be_bytes(frame[..].try_into().expect("four bytes"))
+    fn number(message: &Publication) -> u32 {
+        u32::from_be_bytes(message.frame[..].try_into().expect("four bytes"))
     }
 
     #[test]
@@ -240,13 +242,13 @@ mod tests {
         let (mut ports, wakers) = ports(2, 4);
         let mut pool = Pool::new(PoolOptions::default());
         for count in 0..10 {
-            ports[0].publish(&frame(&mut pool, count));
+            ports[0].publish(&message(&mut pool, count));
         }
         assert_eq!(ports[0].flush(), 1);
         assert!(ports[0].is_congested());
 
         let mut received = Vec::new();
-        while ports[1].receive(3, |frame| received.push(number(&frame))) > 0 {
+        while ports[1].receive(3, |message| received.push(number(&message))) > 0 {
             ports[0].flush();
         }
         assert_eq!(received, (0..10).collect::<Vec<_>>());
@@ -259,7 +261,7 @@ mod tests {
         let (mut ports, _wakers) = ports(3, 2);
         let mut pool = Pool::new(PoolOptions::default());
         for count in 0..5 {
-            ports[0].publish(&frame(&mut pool, count));
+            ports[0].publish(&message(&mut pool, count));
         }
         ports[0].finish();
         ports[1].finish();
@@ -285,12 +287,13 @@ mod tests {
                     let (mut sent, mut expected) = (0, 0);
                     while sent < COUNT || expected < COUNT || port.is_congested() {
                         if sent < COUNT && !port.is_congested() {
-                            port.publish(&frame(&mut pool, sent));
+                            port.publish(&message(&mut pool, sent));
                             sent += 1;
                         }
                         port.flush();
-                        let received = port.receive(8, |frame| {
-                            assert_eq!(number(&frame), expected);
+                        let received = port.receive(8, |message| {
+                            assert_eq!(number(&message), expected);
+                            assert_eq!(message.at.raw(), u64::from(expected));
                             expected += 1;
                         });
                         if received == 0 {

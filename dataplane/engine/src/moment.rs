@@ -2,16 +2,30 @@
 
 use std::time::{Duration, Instant};
 
-/// A moment of one worker, told by its [`Epoch`]; an `Instant` takes twice the room.
+/// A moment, told by the [`Epoch`] of all workers; an `Instant` takes twice the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
 impl Moment {
     /// Later than every other.
     pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    /// As a number, to be turned back by [`from_raw`](Self::from_raw).
+    pub(crate) fn raw(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_raw(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    /// Nanoseconds from `earlier` to here; zero where that is later.
+    pub(crate) fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
 }
 
-/// When a worker began, from which its moments are counted in nanoseconds.
+/// When the workers were made, from which moments are counted in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Epoch(pub(crate) Instant);
 

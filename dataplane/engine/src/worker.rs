@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use crossbeam_utils::CachePadded;
-use hioload_buffer::{Frame, Pool, PoolOptions};
+use hioload_buffer::{Pool, PoolOptions};
 use hioload_config::Config;
 use hioload_net::{Event, FlowId, FlushState, Streams, TimerWheel};
 
@@ -26,8 +26,9 @@ use crate::flow_set::FlowSet;
 use crate::flow_table::FlowTable;
 use crate::handler::Handler;
 use crate::hub::Hub;
+use crate::latency::{Latency, Publication};
 use crate::mesh::MeshPort;
-use crate::moment::Epoch;
+use crate::moment::{Epoch, Moment};
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::site::Site;
@@ -38,6 +39,9 @@ const READS_PER_TURN: usize = 64;
 const FLUSHES_PER_TURN: usize = 1024;
 /// Flows ahead of the one in hand whose queues are fetched into the caches.
 const FLUSHES_AHEAD: usize = 8;
+/// Flushes whose messages count as sent at the same moment, that of the last one. A fan-out takes
+/// longer than a turn's one reading of the clock would tell, and one per flush would cost more.
+const FLUSHES_PER_CLOCK_READING: usize = 16;
 /// Deadlines are kept to this precision.
 const TIMER_TICK: Duration = Duration::from_millis(10);
 
@@ -64,9 +68,11 @@ pub struct WorkerParts {
     pub(crate) mesh: MeshPort,
     pub(crate) commands: Commands,
     pub(crate) directed: Receiver<Directed>,
-    pub(crate) publications: Option<Receiver<Frame>>,
+    pub(crate) publications: Option<Receiver<Publication>>,
     pub(crate) counters: Arc<CachePadded<Counters>>,
+    pub(crate) latency: Arc<CachePadded<Latency>>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) epoch: Epoch,
 }
 
 impl WorkerParts {
@@ -83,12 +89,13 @@ pub struct Worker<S, H, C = SystemClock> {
     mesh: MeshPort,
     commands: Commands,
     directed: Receiver<Directed>,
-    publications: Option<Receiver<Frame>>,
+    publications: Option<Receiver<Publication>>,
 
     connections: FlowTable<Connection>,
     cx: Context<H>,
     hub: Hub,
     timers: TimerWheel,
+    latency: Arc<CachePadded<Latency>>,
     log: ConnectionLog,
     /// Flows that may have bytes to read.
     readable: FlowSet,
@@ -136,10 +143,11 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 worker: u16::try_from(parts.index).expect("the configuration bounds the workers"),
                 next_session: 1,
                 now,
-                epoch: Epoch(now),
+                epoch: parts.epoch,
                 intake: Intake::Open,
             },
             timers: TimerWheel::new(now, TIMER_TICK),
+            latency: parts.latency,
             log: ConnectionLog::new(log_lines_max, now),
             readable: FlowSet::default(),
             dirty: FlowSet::default(),
@@ -250,9 +258,9 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         let room = self.hub.room();
         let hub = &mut self.hub;
         let mut received = 0;
-        self.mesh.receive(room, |frame| {
+        self.mesh.receive(room, |message| {
             received += 1;
-            hub.take_in(frame);
+            hub.take_in(message);
         });
         self.cx.counters.mesh_received.add(received);
     }
@@ -266,8 +274,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     }
 
     fn transmit(&mut self) {
-        for _ in 0..self.dirty.len().min(FLUSHES_PER_TURN) {
-            let Some(flow) = self.dirty.pop() else { return };
+        for number in 1..=self.dirty.len().min(FLUSHES_PER_TURN) {
+            let Some(flow) = self.dirty.pop() else { break };
             if let Some(next) = self.dirty.ahead(FLUSHES_AHEAD) {
                 self.streams.prefetch(next);
             }
@@ -279,7 +287,21 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 FlushState::More => self.dirty.insert(flow),
                 FlushState::Lost(_) => self.give_up(flow, EndCause::Transport),
             }
+            if number.is_multiple_of(FLUSHES_PER_CLOCK_READING) {
+                self.note_latency();
+            }
         }
+        self.note_latency();
+    }
+
+    /// Notes how long what was sent since the last call had been on its way.
+    fn note_latency(&mut self) {
+        let Self { streams, clock, cx, latency, .. } = self;
+        let mut now = None;
+        streams.take_sent(|published, count| {
+            let now = *now.get_or_insert_with(|| cx.epoch.moment(clock.now()));
+            latency.record(Moment::from_raw(published), now, count);
+        });
     }
 
     fn publish_counters(&mut self) {

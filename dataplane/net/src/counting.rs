@@ -152,8 +152,8 @@ impl Streams for CountingStreams {
         ReadState::Drained
     }
 
-    fn hold(&mut self, frame: Frame) -> FrameId {
-        self.outbound.hold(frame)
+    fn hold(&mut self, frame: Frame, stamp: u64) -> FrameId {
+        self.outbound.hold(frame, stamp)
     }
 
     fn release(&mut self, frame: FrameId) {
@@ -209,6 +209,10 @@ impl Streams for CountingStreams {
             flushed.state = FlushState::Finished;
         }
         flushed
+    }
+
+    fn take_sent(&mut self, sink: impl FnMut(u64, u32)) {
+        self.outbound.take_sent(sink);
     }
 
     fn finish(&mut self, flow: FlowId) {

@@ -292,8 +292,8 @@ impl Streams for MemoryStreams {
         state
     }
 
-    fn hold(&mut self, frame: Frame) -> FrameId {
-        self.net().frames.insert(frame)
+    fn hold(&mut self, frame: Frame, stamp: u64) -> FrameId {
+        self.net().frames.insert(frame, stamp)
     }
 
     fn release(&mut self, frame: FrameId) {
@@ -370,18 +370,23 @@ impl Streams for MemoryStreams {
             }
             if entry.control {
                 flow.backlog.controls -= 1;
+                frames.release(entry.frame);
             } else {
                 flow.backlog.messages -= 1;
                 flow.messages_sent += 1;
                 flushed.messages += 1;
+                frames.release_sent(entry.frame);
             }
-            frames.release(entry.frame);
             flow.queue.pop_front();
         }
         if flow.finish {
             flushed.state = FlushState::Finished;
         }
         flushed
+    }
+
+    fn take_sent(&mut self, sink: impl FnMut(u64, u32)) {
+        self.net().frames.take_sent(sink);
     }
 
     fn finish(&mut self, id: FlowId) {

@@ -77,8 +77,13 @@ impl Outbound {
     }
 
     /// See [`Streams::hold`](crate::Streams::hold).
-    pub(crate) fn hold(&mut self, frame: Frame) -> FrameId {
-        self.frames.insert(frame)
+    pub(crate) fn hold(&mut self, frame: Frame, stamp: u64) -> FrameId {
+        self.frames.insert(frame, stamp)
+    }
+
+    /// See [`Streams::take_sent`](crate::Streams::take_sent).
+    pub(crate) fn take_sent(&mut self, sink: impl FnMut(u64, u32)) {
+        self.frames.take_sent(sink);
     }
 
     /// See [`Streams::release`](crate::Streams::release).
@@ -130,6 +135,7 @@ impl Outbound {
         queue.messages -= 1;
         queue.bytes -= len;
         self.give_back(oldest);
+        self.frames.release(frame);
         Some(len)
     }
 
@@ -159,7 +165,12 @@ impl Outbound {
                 break;
             }
             rest -= unsent;
-            self.pop(queue);
+            let Entry { frame, link } = self.pop(queue);
+            if link.is_control() {
+                self.frames.release(frame);
+            } else {
+                self.frames.release_sent(frame);
+            }
         }
         let completed = messages_before - queue.messages;
         queue.messages_sent += u64::from(completed);
@@ -170,7 +181,8 @@ impl Outbound {
     pub(crate) fn clear(&mut self, queue: &mut Queue) -> Backlog {
         let backlog = queue.backlog();
         while queue.head != NONE {
-            self.pop(queue);
+            let Entry { frame, .. } = self.pop(queue);
+            self.frames.release(frame);
         }
         *queue = Queue::new();
         backlog
@@ -216,9 +228,11 @@ impl Outbound {
         }
     }
 
-    fn pop(&mut self, queue: &mut Queue) {
+    /// Takes the head off the queue; its reference to the frame is the caller's.
+    fn pop(&mut self, queue: &mut Queue) -> Entry {
         let head = queue.head;
-        let link = self.entries[head as usize].link;
+        let entry = self.entries[head as usize];
+        let link = entry.link;
         let count = if link.is_control() { &mut queue.controls } else { &mut queue.messages };
         *count -= 1;
         queue.head = link.next();
@@ -230,6 +244,7 @@ impl Outbound {
             queue.tail = NONE;
         }
         self.give_back(head);
+        entry
     }
 
     /// An unlinked entry with a reference to `frame`, which the queue's counts take in.
@@ -260,8 +275,6 @@ impl Outbound {
         self.messages -= u64::from(!entry.link.is_control());
         entry.link.set_next(self.free);
         self.free = index;
-        let frame = entry.frame;
-        self.frames.release(frame);
     }
 }
 

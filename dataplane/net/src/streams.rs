@@ -160,8 +160,9 @@ pub trait Streams {
     /// what it wants to keep it copies.
     fn read(&mut self, flow: FlowId, sink: impl FnMut(&mut [u8])) -> ReadState;
 
-    /// Takes a frame into the worker's table, with one reference that the caller holds.
-    fn hold(&mut self, frame: Frame) -> FrameId;
+    /// Takes a frame into the worker's table, with one reference that the caller holds. The stamp
+    /// is a number of the caller's, for [`take_sent`](Self::take_sent).
+    fn hold(&mut self, frame: Frame, stamp: u64) -> FrameId;
 
     /// Gives a reference back.
     fn release(&mut self, frame: FrameId);
@@ -197,6 +198,11 @@ pub trait Streams {
 
     /// Hands queued bytes to the transport, as many at a time as it takes, up to a fixed budget.
     fn flush(&mut self, flow: FlowId) -> Flushed;
+
+    /// Tells of the messages, control frames apart, whose last byte the transport has taken since
+    /// the last call: how many there were with each stamp. A stamp may come more than once. To be
+    /// asked again and again: what is not asked for takes memory for every message.
+    fn take_sent(&mut self, sink: impl FnMut(u64, u32));
 
     /// Ends our direction (FIN) once the queue is empty, of which a [`flush`](Self::flush) tells.
     /// What the peer still sends can be read.

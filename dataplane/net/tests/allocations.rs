@@ -29,7 +29,7 @@ fn a_hundred_thousand_deliveries_allocate_nothing_once_everything_has_its_size()
         buffer.freeze()
     });
     let mut round = |streams: &mut KernelStreams, events: &mut Vec<Event>| {
-        let (message, ping) = (streams.hold(message.clone()), streams.hold(ping.clone()));
+        let (message, ping) = (streams.hold(message.clone(), 7), streams.hold(ping.clone(), 0));
         for &flow in &flows {
             streams.enqueue(flow, message);
             streams.enqueue(flow, message);
@@ -40,6 +40,12 @@ fn a_hundred_thousand_deliveries_allocate_nothing_once_everything_has_its_size()
         }
         streams.release(message);
         streams.release(ping);
+        let mut sent = 0;
+        streams.take_sent(|stamp, count| {
+            assert_eq!(stamp, 7, "of the messages, not the pings");
+            sent += count as usize;
+        });
+        assert_eq!(sent, FLOWS);
         for client in &mut clients {
             client.read_exact(&mut [0; MESSAGE.len() + PING.len()]).expect("both");
             client.write_all(b"thanks").expect("written");

@@ -4,19 +4,19 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, Sender, bounded};
-use hioload_buffer::Frame;
 use hioload_net::FlowId;
 use hioload_protocol::ws::{CloseCode, Message};
 
 use super::{Controls, WorkerHandle};
 use crate::SessionId;
+use crate::latency::Publication;
 
 /// What a worker is asked about sessions of its own, in order. A session that has ended
 /// meanwhile is passed over.
 #[derive(Debug)]
 pub(crate) enum Directed {
     /// A message for one session.
-    Send { session: SessionId, flow: FlowId, frame: Frame },
+    Send { session: SessionId, flow: FlowId, message: Publication },
     /// The Close handshake with one session, behind what it is to get.
     Close { session: SessionId, flow: FlowId, code: CloseCode, reason: Box<str> },
     /// What there is to know of some sessions, [`DESCRIBED_MAX`] at most.
@@ -90,8 +90,8 @@ impl Controls {
         patience: Duration,
     ) -> Result<(), DirectedError> {
         let flow = self.locate(session)?;
-        let frame = self.encode(message.into());
-        self.direct(session, Directed::Send { session, flow, frame }, patience)
+        let message = self.encode(message.into());
+        self.direct(session, Directed::Send { session, flow, message }, patience)
     }
 
     /// Begins the close handshake with one session, behind what was sent to it before. A reason

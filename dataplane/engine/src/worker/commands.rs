@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use hioload_buffer::Frame;
 use hioload_net::{FlowId, Streams};
 
 use super::{Clock, Worker};
@@ -10,6 +9,7 @@ use crate::controls::Command;
 use crate::counters::Totals;
 use crate::drain::{Drain, Intake};
 use crate::handler::Handler;
+use crate::latency::Publication;
 
 /// Commands of the control plane obeyed in one turn.
 const COMMANDS_PER_TURN: usize = 64;
@@ -36,9 +36,9 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             if self.is_congested() {
                 return;
             }
-            let frame = self.publications.as_ref().and_then(|queue| queue.try_recv().ok());
-            let Some(frame) = frame else { return };
-            self.publish(frame, None);
+            let message = self.publications.as_ref().and_then(|queue| queue.try_recv().ok());
+            let Some(message) = message else { return };
+            self.publish(message, None);
         }
     }
 
@@ -52,9 +52,9 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     }
 
     /// Takes a message for everybody in, here and on the other workers.
-    pub(super) fn publish(&mut self, frame: Frame, except: Option<FlowId>) {
+    pub(super) fn publish(&mut self, message: Publication, except: Option<FlowId>) {
         self.cx.counters.messages_published.add(1);
-        self.mesh.publish(&frame);
-        self.hub.publish(frame, except);
+        self.mesh.publish(&message);
+        self.hub.publish(message, except);
     }
 }

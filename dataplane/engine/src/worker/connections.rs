@@ -59,9 +59,13 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 Effect::Publish(_) if self.cx.intake == Intake::Ended => {}
                 Effect::Publish(frame) => {
                     let except = (!self.cx.settings.include_sender).then_some(flow);
-                    self.publish(frame, except);
+                    let message = self.cx.publication(frame);
+                    self.publish(message, except);
                 }
-                Effect::Send(frame) => self.hub.push(Delivery::One { flow, frame }),
+                Effect::Send(frame) => {
+                    let message = self.cx.publication(frame);
+                    self.hub.push(Delivery::One { flow, message });
+                }
                 Effect::Control(frame) => {
                     if self.streams.backlog(flow).controls < CONTROLS_MAX {
                         self.queue_control(flow, frame, Place::Ahead);
@@ -88,7 +92,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     }
 
     pub(super) fn queue_control(&mut self, flow: FlowId, frame: Frame, place: Place) {
-        queue(&mut self.streams, frame, |streams, id| streams.enqueue_control(flow, id, place));
+        let put = |streams: &mut S, id| streams.enqueue_control(flow, id, place);
+        queue(&mut self.streams, frame, Moment::NEVER, put);
         self.dirty.insert(flow);
     }
 

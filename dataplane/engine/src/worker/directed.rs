@@ -1,6 +1,5 @@
 //! What the control plane asks about single sessions; see [`Controls`](crate::Controls).
 
-use hioload_buffer::Frame;
 use hioload_net::{FlowId, Streams};
 use hioload_protocol::ws::CloseCode;
 
@@ -9,6 +8,7 @@ use crate::SessionId;
 use crate::controls::{DIRECTED_MAX, Directed, SessionInfo};
 use crate::handler::Handler;
 use crate::hub::Delivery;
+use crate::latency::Publication;
 
 /// Sessions that are written to, closed or described in one turn; one request may exceed it.
 const DIRECTED_PER_TURN: usize = 64;
@@ -35,7 +35,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     /// Does what is asked and says how many sessions it was about.
     fn direct(&mut self, request: Directed) -> usize {
         match request {
-            Directed::Send { session, flow, frame } => self.send_to(session, flow, frame),
+            Directed::Send { session, flow, message } => self.send_to(session, flow, message),
             Directed::Close { session, flow, code, reason } => {
                 self.kick(session, flow, code, &reason);
             }
@@ -50,11 +50,11 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         1
     }
 
-    fn send_to(&mut self, session: SessionId, flow: FlowId, frame: Frame) {
+    fn send_to(&mut self, session: SessionId, flow: FlowId, message: Publication) {
         let connection = self.connections.get_mut(flow);
         if connection.is_some_and(|connection| connection.may_send_to(session)) {
             self.cx.counters.directed_sent.add(1);
-            self.hub.push(Delivery::One { flow, frame });
+            self.hub.push(Delivery::One { flow, message });
         } else {
             self.cx.counters.directed_missed.add(1);
         }

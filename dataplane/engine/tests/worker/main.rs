@@ -3,6 +3,7 @@
 mod connections;
 mod directed;
 mod drain;
+mod latency;
 mod random;
 mod scene;
 mod slow;

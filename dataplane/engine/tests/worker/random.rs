@@ -250,6 +250,7 @@ proptest! {
         }
         let totals = scene.totals();
         prop_assert_eq!(totals.connections, scene.open_flows());
+        prop_assert_eq!(scene.controls.latencies().count(), totals.deliveries_sent);
         prop_assert_eq!(totals.active_clients(), scene.controls.registry().len() as u64);
         let sent = directed.messages.values().sum::<u64>() + directed.kicks;
         let obeyed = totals.directed_sent + totals.sessions_kicked + totals.directed_missed;

@@ -155,8 +155,8 @@ impl Streams for KernelStreams {
         }
     }
 
-    fn hold(&mut self, frame: Frame) -> FrameId {
-        self.outbound.hold(frame)
+    fn hold(&mut self, frame: Frame, stamp: u64) -> FrameId {
+        self.outbound.hold(frame, stamp)
     }
 
     fn release(&mut self, frame: FrameId) {
@@ -204,6 +204,10 @@ impl Streams for KernelStreams {
             Some(connection) => connection.flush(&mut self.outbound, &mut self.counters),
             None => Flushed { messages: 0, bytes: 0, state: FlushState::Drained },
         }
+    }
+
+    fn take_sent(&mut self, sink: impl FnMut(u64, u32)) {
+        self.outbound.take_sent(sink);
     }
 
     fn finish(&mut self, flow: FlowId) {

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn a_queue_takes_forty_bytes_and_an_entry_eight() {
-    assert_eq!(size_of::<Queue>(), 40);
+fn a_queue_takes_forty_eight_bytes_and_an_entry_eight() {
+    assert_eq!(size_of::<Queue>(), 48);
     assert_eq!(size_of::<Entry>(), 8);
 }
 
@@ -107,7 +107,7 @@ impl Scene {
 }
 
 fn hold(pool: &mut Pool, outbound: &mut Outbound, bytes: &[u8]) -> FrameId {
-    outbound.hold(frame_of(pool, bytes))
+    outbound.hold(frame_of(pool, bytes), 0)
 }
 
 fn frame_of(pool: &mut Pool, bytes: &[u8]) -> Frame {

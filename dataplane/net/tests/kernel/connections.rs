@@ -84,7 +84,7 @@ fn a_control_frame_overtakes_messages_but_not_the_one_that_is_partly_sent() {
     let mut expected = fill(&mut worker, flow);
     worker.enqueue(flow, b"a message");
     let frame = worker.frame(b"<ping>");
-    let ping = worker.streams.hold(frame);
+    let ping = worker.streams.hold(frame, 0);
     worker.streams.enqueue_control(flow, ping, Place::Ahead);
     worker.streams.release(ping);
     let waiting = worker.streams.backlog(flow).messages as usize;

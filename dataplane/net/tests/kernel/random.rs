@@ -109,7 +109,7 @@ fn perform(op: Op, worker: &mut Worker, peers: &mut [Peer]) {
         Op::Control { flow, ahead } => {
             let peer = &mut peers[flow];
             let frame = worker.frame(&frame(b'c', peer.controls, 0));
-            let frame = worker.streams.hold(frame);
+            let frame = worker.streams.hold(frame, 0);
             let place = if ahead { Place::Ahead } else { Place::Behind };
             worker.streams.enqueue_control(peer.flow, frame, place);
             worker.streams.release(frame);

@@ -132,7 +132,7 @@ impl Worker {
 
     pub(crate) fn enqueue(&mut self, flow: FlowId, bytes: &[u8]) {
         let frame = self.frame(bytes);
-        let frame = self.streams.hold(frame);
+        let frame = self.streams.hold(frame, 0);
         self.streams.enqueue(flow, frame);
         self.streams.release(frame);
     }
