@@ -1,5 +1,7 @@
 //! The frames that a worker's sessions refer to, by index.
 
+use std::mem;
+
 use crate::Frame;
 
 /// An entry of one worker's [`FrameTable`].
@@ -81,30 +83,41 @@ impl FrameTable {
     }
 
     /// Gives one reference back; with the last the frame is dropped and `id` is void.
+    #[inline]
     pub fn release(&mut self, id: FrameId) {
         let entry = &mut self.entries[id.0 as usize];
         entry.references_or_next -= 1;
         if entry.references_or_next == 0 {
-            if entry.sent > 0 {
-                self.sent_and_gone
-                    .push((self.stamps[id.0 as usize], std::mem::take(&mut entry.sent)));
-            }
-            let frame = entry.frame.take();
-            self.memory_bytes -= frame.as_ref().map_or(0, Frame::memory_bytes);
-            entry.references_or_next = self.free;
-            self.free = id.0;
-            self.used -= 1;
+            self.drop_frame(id);
         }
     }
 
     /// Gives one reference back whose frame was sent; see [`take_sent`](Self::take_sent).
+    #[inline]
     pub fn release_sent(&mut self, id: FrameId) {
         let entry = &mut self.entries[id.0 as usize];
         if entry.sent == 0 {
             self.sent.push(id.0);
         }
         entry.sent += 1;
-        self.release(id);
+        entry.references_or_next -= 1;
+        if entry.references_or_next == 0 {
+            self.drop_frame(id);
+        }
+    }
+
+    /// Once for each frame, when nobody refers to it.
+    #[cold]
+    fn drop_frame(&mut self, id: FrameId) {
+        let entry = &mut self.entries[id.0 as usize];
+        if entry.sent > 0 {
+            self.sent_and_gone.push((self.stamps[id.0 as usize], mem::take(&mut entry.sent)));
+        }
+        let frame = entry.frame.take();
+        self.memory_bytes -= frame.as_ref().map_or(0, Frame::memory_bytes);
+        entry.references_or_next = self.free;
+        self.free = id.0;
+        self.used -= 1;
     }
 
     /// Tells how many references were given back as sent since the last call, frame by frame, with
@@ -114,7 +127,7 @@ impl FrameTable {
             sink(stamp, count);
         }
         for index in self.sent.drain(..) {
-            let count = std::mem::take(&mut self.entries[index as usize].sent);
+            let count = mem::take(&mut self.entries[index as usize].sent);
             if count > 0 {
                 sink(self.stamps[index as usize], count);
             }
@@ -233,7 +246,7 @@ mod tests {
                     Step::TakeSent => {
                         let mut taken: HashMap<u64, u32> = HashMap::new();
                         table.take_sent(|stamp, count| *taken.entry(stamp).or_default() += count);
-                        prop_assert_eq!(taken, std::mem::take(&mut sent));
+                        prop_assert_eq!(taken, mem::take(&mut sent));
                     }
                     Step::Retain(_) | Step::Release(_) | Step::ReleaseSent(_) => {}
                 }

@@ -158,14 +158,15 @@ impl Outbound {
         queue.bytes -= rest;
         queue.bytes_sent += rest as u64;
         while queue.head != NONE {
-            let Entry { frame, .. } = self.entries[queue.head as usize];
+            let entry = self.entries[queue.head as usize];
+            let Entry { frame, link } = entry;
             let unsent = self.frames.get(frame).len() - queue.sent as usize;
             if unsent > rest {
                 queue.sent += u32::try_from(rest).expect("less than a frame");
                 break;
             }
             rest -= unsent;
-            let Entry { frame, link } = self.pop(queue);
+            self.pop(queue, entry);
             if link.is_control() {
                 self.frames.release(frame);
             } else {
@@ -181,8 +182,9 @@ impl Outbound {
     pub(crate) fn clear(&mut self, queue: &mut Queue) -> Backlog {
         let backlog = queue.backlog();
         while queue.head != NONE {
-            let Entry { frame, .. } = self.pop(queue);
-            self.frames.release(frame);
+            let entry = self.entries[queue.head as usize];
+            self.pop(queue, entry);
+            self.frames.release(entry.frame);
         }
         *queue = Queue::new();
         backlog
@@ -228,10 +230,9 @@ impl Outbound {
         }
     }
 
-    /// Takes the head off the queue; its reference to the frame is the caller's.
-    fn pop(&mut self, queue: &mut Queue) -> Entry {
+    /// Takes the head, which is `entry`, off the queue; its reference to the frame is the caller's.
+    fn pop(&mut self, queue: &mut Queue, entry: Entry) {
         let head = queue.head;
-        let entry = self.entries[head as usize];
         let link = entry.link;
         let count = if link.is_control() { &mut queue.controls } else { &mut queue.messages };
         *count -= 1;
@@ -244,7 +245,6 @@ impl Outbound {
             queue.tail = NONE;
         }
         self.give_back(head);
-        entry
     }
 
     /// An unlinked entry with a reference to `frame`, which the queue's counts take in.
