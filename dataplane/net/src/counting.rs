@@ -193,7 +193,7 @@ impl Streams for CountingStreams {
     }
 
     fn bytes_sent(&self, flow: FlowId) -> u64 {
-        self.flows.get(flow).map_or(0, Queue::bytes_sent)
+        self.flows.get(flow).map_or(0, |flow| flow.queue.bytes_sent())
     }
 
     fn flush(&mut self, flow: FlowId) -> Flushed {
