@@ -22,11 +22,20 @@ pub(crate) struct OpenSession {
     pub(crate) close: CloseHandshake,
     pub(crate) opened: Moment,
     pub(crate) messages_received: u64,
-    /// A ping was sent since something was heard.
-    pinged: bool,
-    pong_timed_out: bool,
+    ping: Ping,
     /// The wait for the peer's Close has begun.
     pub(crate) close_timed: bool,
+}
+
+/// Whether the peer was asked if it is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ping {
+    /// Not since something was heard.
+    None,
+    /// It may still answer.
+    Sent,
+    /// Its time is over.
+    Unanswered,
 }
 
 impl OpenSession {
@@ -37,8 +46,7 @@ impl OpenSession {
             close: CloseHandshake::new(),
             opened: now,
             messages_received: 0,
-            pinged: false,
-            pong_timed_out: false,
+            ping: Ping::None,
             close_timed: false,
         }
     }
@@ -52,7 +60,7 @@ impl OpenSession {
     }
 
     pub(crate) fn receive<H: Handler>(&mut self, bytes: &mut [u8], cx: &mut Context<H>) {
-        self.pinged = false;
+        self.ping = Ping::None;
         let Self { session, decoder, close, messages_received, .. } = self;
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -81,12 +89,12 @@ impl OpenSession {
             cx.counters.close_timeouts.add(1);
             return false;
         }
-        if self.pinged {
+        if self.ping != Ping::None {
             cx.counters.pong_timeouts.add(1);
-            self.pong_timed_out = true;
+            self.ping = Ping::Unanswered;
             return false;
         }
-        self.pinged = true;
+        self.ping = Ping::Sent;
         cx.counters.pings_sent.add(1);
         cx.effects.push(Effect::Control(encode::ping(b"", &mut cx.pool)));
         true
@@ -122,7 +130,7 @@ impl OpenSession {
             messages_received: self.messages_received,
             first_close: self.close.first(),
             answered: self.close.has_sent() && self.close.has_received(),
-            pong_timed_out: self.pong_timed_out,
+            pong_timed_out: self.ping == Ping::Unanswered,
         }
     }
 }

@@ -115,12 +115,22 @@ impl<'a> Close<'a> {
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CloseHandshake {
-    sent: bool,
-    failed: bool,
-    received: bool,
+    /// Every session has one, so it takes six bytes.
+    flags: u8,
     received_code: Option<CloseCode>,
-    first: Option<FirstClose>,
+    sent_code: Option<CloseCode>,
 }
+
+/// A Close of ours was queued.
+const SENT: u8 = 1;
+/// It was the first of both.
+const SENT_FIRST: u8 = 1 << 1;
+/// It was the first, and told of a failure.
+const SENT_FIRST_FOR_FAILURE: u8 = 1 << 2;
+/// The peer's Close has come.
+const RECEIVED: u8 = 1 << 3;
+/// The peer broke the protocol.
+const FAILED: u8 = 1 << 4;
 
 /// The Close that began the handshake, with its code, if it had one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,68 +180,74 @@ impl ClosedWith {
 impl CloseHandshake {
     /// The handshake of a connection that is open.
     pub const fn new() -> Self {
-        Self { sent: false, failed: false, received: false, received_code: None, first: None }
+        Self { flags: 0, received_code: None, sent_code: None }
     }
 
     /// A Close with this code was queued for sending; nothing may follow it.
     pub const fn sent(&mut self, code: Option<CloseCode>) {
-        self.sent = true;
-        if self.first.is_none() {
-            self.first = Some(match self.failed {
-                true => FirstClose::Failure(code),
-                false => FirstClose::Ours(code),
-            });
+        if !self.has(SENT) && !self.has(RECEIVED) {
+            self.flags |= SENT_FIRST;
+            if self.has(FAILED) {
+                self.flags |= SENT_FIRST_FOR_FAILURE;
+            }
+            self.sent_code = code;
         }
+        self.flags |= SENT;
     }
 
     /// The peer's Close has come. Says whether it is to be answered with one of the same code.
     ///
     /// Messages that were queued before may go first (RFC 6455, section 5.5.1).
     #[must_use = "the peer waits for an answer"]
-    pub fn received(&mut self, code: Option<CloseCode>) -> bool {
+    pub const fn received(&mut self, code: Option<CloseCode>) -> bool {
         // Section 7.1.5: the code of the connection is that of the first Close.
-        if !self.received {
-            self.received = true;
+        if !self.has(RECEIVED) {
+            self.flags |= RECEIVED;
             self.received_code = code;
         }
-        if self.first.is_none() {
-            self.first = Some(FirstClose::Theirs(code));
-        }
-        !self.sent
+        !self.has(SENT)
     }
 
     /// The peer broke the protocol: no Close of its is waited for (section 7.1.7). Says whether a
     /// Close with the error's code is to be sent, which is so unless one was sent before.
     #[must_use = "the peer is to be told what it did wrong"]
     pub const fn failed(&mut self) -> bool {
-        self.failed = true;
-        !self.sent
+        self.flags |= FAILED;
+        !self.has(SENT)
     }
 
     /// Whether a frame, of data or control, may still be queued: not behind our Close
     /// (section 5.5.1).
     pub const fn may_send(&self) -> bool {
-        !self.sent
+        !self.has(SENT)
     }
 
     /// Whether a Close of ours was queued.
     pub const fn has_sent(&self) -> bool {
-        self.sent
+        self.has(SENT)
     }
 
     /// Whether the peer's Close has come.
     pub const fn has_received(&self) -> bool {
-        self.received
+        self.has(RECEIVED)
     }
 
     /// The Close that began the handshake, if there was any.
     pub const fn first(&self) -> Option<FirstClose> {
-        self.first
+        if self.has(SENT_FIRST_FOR_FAILURE) {
+            Some(FirstClose::Failure(self.sent_code))
+        } else if self.has(SENT_FIRST) {
+            Some(FirstClose::Ours(self.sent_code))
+        } else if self.has(RECEIVED) {
+            Some(FirstClose::Theirs(self.received_code))
+        } else {
+            None
+        }
     }
 
     /// When TCP may be closed.
     pub const fn tcp_close(&self) -> TcpClose {
-        match (self.sent, self.received || self.failed) {
+        match (self.has(SENT), self.has(RECEIVED) || self.has(FAILED)) {
             (false, _) => TcpClose::NotYet,
             (true, false) => TcpClose::OncePeerAnswers,
             (true, true) => TcpClose::OnceFlushed,
@@ -240,11 +256,15 @@ impl CloseHandshake {
 
     /// What to tell the application, should TCP be closed now.
     pub const fn closed_with(&self) -> ClosedWith {
-        match (self.received, self.received_code) {
+        match (self.has(RECEIVED), self.received_code) {
             (true, Some(code)) => ClosedWith::Code(code),
             (true, None) => ClosedWith::NoCode,
             (false, _) => ClosedWith::Abnormal,
         }
+    }
+
+    const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
     }
 }
 
@@ -311,5 +331,28 @@ mod tests {
         handshake.sent(None);
         assert!(!handshake.failed());
         assert_eq!(handshake.tcp_close(), TcpClose::OnceFlushed);
+    }
+
+    #[test]
+    fn the_first_close_and_its_code_are_kept_whatever_follows() {
+        let (ours, theirs) = (Some(CloseCode::GOING_AWAY), Some(CloseCode::NORMAL));
+        let mut handshake = CloseHandshake::new();
+        assert_eq!(handshake.first(), None);
+        handshake.sent(ours);
+        assert!(!handshake.received(theirs) && !handshake.failed());
+        assert_eq!(handshake.first(), Some(FirstClose::Ours(ours)));
+
+        let mut handshake = CloseHandshake::new();
+        assert!(handshake.received(theirs));
+        handshake.sent(theirs);
+        assert_eq!(handshake.first(), Some(FirstClose::Theirs(theirs)));
+
+        let mut handshake = CloseHandshake::new();
+        assert!(handshake.failed());
+        handshake.sent(Some(CloseCode::PROTOCOL_ERROR));
+        assert!(!handshake.received(None));
+        let failure = FirstClose::Failure(Some(CloseCode::PROTOCOL_ERROR));
+        assert_eq!(handshake.first(), Some(failure));
+        assert_eq!(size_of::<CloseHandshake>(), 6);
     }
 }
