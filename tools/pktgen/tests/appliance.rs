@@ -24,18 +24,19 @@ impl Handler for Echo {
     }
 }
 
-fn appliance(handler: impl Handler) -> Appliance {
+fn appliance(handler: impl Handler, adjust: impl FnOnce(&mut Config)) -> Appliance {
     let mut config = Config::default();
     config.server.listen = vec!["127.0.0.1:0".parse().expect("an address")];
     config.server.workers = 2;
     config.control.admin = AdminAddress::Off;
+    adjust(&mut config);
     let builder = Appliance::builder().config(config).handler(handler);
     builder.layer(Recovery).start().expect("it starts")
 }
 
 /// Runs the generator against an appliance with this handler, and expects no offence.
 fn run_against(handler: impl Handler, flags: &str) -> Ran {
-    let appliance = appliance(handler);
+    let appliance = appliance(handler, |_| {});
     let ran = run(&appliance.addresses()[0].to_string(), flags);
     appliance.stop().expect("it ends well");
     assert_eq!(ran.status, 0, "{ran:?}");
@@ -79,10 +80,18 @@ fn the_open_loop_sends_as_many_as_it_was_told() {
 }
 
 #[test]
-fn slow_clients_are_waited_for_by_nobody() {
-    let flags = "broadcast --connections 10 --slow 3 --threads 2 --window 4 --messages 100";
-    let ran = run_against(Broadcast, flags);
-    assert_eq!(ran.number("deliveries"), 700);
+fn slow_clients_read_nothing_and_nobody_waits_for_them() {
+    let appliance = appliance(Broadcast, |config| config.broadcast.backlog_messages_max = 100);
+    // 16 MiB: more than the buffers of a socket take.
+    let flags = "broadcast --connections 10 --slow 3 --threads 2 --window 4 --size 16384 \
+                 --messages 1000";
+    let ran = run(&appliance.addresses()[0].to_string(), flags);
+    let dropped = appliance.stats().totals["deliveries_dropped_backlog"];
+    appliance.stop().expect("it ends well");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(ran.number("deliveries"), 7000);
+    assert_eq!(ran.number("slow_disconnected"), 0);
+    assert!(dropped > 0, "the server dropped nothing: somebody read");
 }
 
 #[test]
@@ -122,7 +131,7 @@ fn idle_clients_stay() {
 
 #[test]
 fn a_broadcast_server_is_no_echo_server() {
-    let appliance = appliance(Broadcast);
+    let appliance = appliance(Broadcast, |_| {});
     let target = appliance.addresses()[0].to_string();
     let ran = run(&target, "echo --connections 2 --messages 2");
     assert_eq!(ran.status, 1, "{ran:?}");
@@ -131,7 +140,7 @@ fn a_broadcast_server_is_no_echo_server() {
 
 #[test]
 fn the_end_of_the_server_is_an_offence() {
-    let appliance = appliance(Broadcast);
+    let appliance = appliance(Broadcast, |_| {});
     let target = appliance.addresses()[0].to_string();
     let handle = appliance.handle().clone();
     let ending = std::thread::spawn(move || {

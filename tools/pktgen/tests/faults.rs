@@ -214,6 +214,16 @@ fn who_waits_for_a_sender_that_is_left_out_is_told_of_the_flag() {
 }
 
 #[test]
+fn slow_clients_that_are_thrown_out_are_counted_and_are_no_fault() {
+    let double = Double::start(Manners { throws_out_at: Some(50), ..Manners::default() });
+    let flags = "broadcast --connections 3 --slow 2 --messages 100";
+    let ran = run(&double.target(), flags);
+    assert_counts(&ran, &[]);
+    assert_eq!(ran.number("deliveries"), 100);
+    assert_eq!(ran.number("slow_disconnected"), 2);
+}
+
+#[test]
 fn in_the_open_loop_a_stall_counts_for_all_that_was_due_in_it() {
     let stall = Some((100, Duration::from_millis(300)));
     let double = Double::start(Manners { stall, ..Manners::default() });

@@ -44,13 +44,21 @@ pub(crate) struct Manners {
     pub(crate) sender_included: bool,
     /// The server reads nothing for a while before it takes this message.
     pub(crate) stall: Option<(usize, Duration)>,
+    /// When this message comes, all connections but that of its sender end.
+    pub(crate) throws_out_at: Option<usize>,
     /// Every client is pinged when it comes, and thrown out unless it answers before long.
     pub(crate) pings: bool,
 }
 
 impl Default for Manners {
     fn default() -> Self {
-        Self { faults: no_fault, sender_included: true, stall: None, pings: false }
+        Self {
+            faults: no_fault,
+            sender_included: true,
+            stall: None,
+            throws_out_at: None,
+            pings: false,
+        }
     }
 }
 
@@ -142,11 +150,16 @@ fn publish(hub: &Mutex<Hub>, sender: usize, message: &[u8], manners: Manners) {
         // Nobody else is served either: the hub is locked.
         thread::sleep(pause);
     }
+    let throws_out = manners.throws_out_at == Some(number) && !is_roll_call;
     for (to, client) in hub.clients.iter_mut().enumerate() {
         if to == sender && !manners.sender_included {
             continue;
         }
-        let act = if is_roll_call { Act::Deliver } else { (manners.faults)(to, number) };
+        let act = match (manners.faults)(to, number) {
+            _ if is_roll_call => Act::Deliver,
+            _ if throws_out && to != sender => Act::HangUp,
+            act => act,
+        };
         // A client that is gone is no fault of this server's.
         let _ = client.deliver(act, message);
     }
