@@ -253,6 +253,20 @@ fn a_name_is_resolved_to_the_address_that_answers() {
     assert_eq!(ran.json["address"], double.target());
 }
 
+#[cfg(unix)]
+#[test]
+fn more_connections_than_descriptors_are_refused_before_the_first() {
+    let program = env!("CARGO_BIN_EXE_hioload-pktgen");
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 64 && exec \"$0\" idle --target 127.0.0.1:1", program])
+        .output()
+        .expect("a shell");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("100 connections need 136 file descriptors"), "{error}");
+    assert!(error.contains("--connections 28"), "{error}");
+}
+
 /// Ends in time, with status 1 and this reason, which names the target.
 #[track_caller]
 fn assert_given_up(target: &str, mode: &str, reason: &str) {
