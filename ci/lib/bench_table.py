@@ -1,0 +1,261 @@
+"""The results of ci/bench as Markdown.
+
+    bench_table.py RESULTS.jsonl [--readme FILE]    prints the tables, and puts them into FILE
+                                                    between the lines of MARKERS
+    bench_table.py --describe ARGUMENTS...          prints the first line of RESULTS.jsonl: the
+                                                    machine and the run (from the environment)
+
+Further lines of the results are one run each: scenario, server, repeat, variant, peak_rss_bytes,
+and what the load client printed.
+"""
+
+import collections
+import json
+import os
+import pathlib
+import platform
+import re
+import statistics
+import sys
+
+MARKERS = ("<!-- ci/bench: begin -->", "<!-- ci/bench: end -->")
+OURS = "hioload"
+PEERS = ("tokio-tungstenite", "fastwebsockets")
+SERVERS = (OURS, *PEERS)
+
+# The most that our figure may be, as a share of the better peer's.
+CPU_RATIO_MAX = {(64, 1): 1.0, (64, 16): 0.6, (1024, 1): 1.0, (1024, 16): 0.7}
+IDLE_BYTES_MAX = 1024
+# With a client that stops reading, as a share of the figure without.
+STALLED_P99_RATIO_MAX = 2.0
+STALLED_MEMORY_RATIO_MAX = 1.1
+
+
+class Spread:
+    """Median, lowest and highest of a figure over the repeats, where it was measured (not None)."""
+
+    def __init__(self, values):
+        self.values = [value for value in values if value is not None]
+        self.median = statistics.median(self.values) if self.values else None
+
+    @classmethod
+    def of_ratios(cls, numerators, denominators):
+        return cls(a / b if a is not None and b else None for a, b in zip(numerators, denominators))
+
+    def text(self, number):
+        if not self.values:
+            return "not measured"
+        low, middle, high = (number(value) for value in (min(self.values), self.median, max(self.values)))
+        return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def ratio(value):
+    return f"{value:.2f}"
+
+
+def whole(value):
+    return f"{value:,.0f}"
+
+
+def microseconds(value):
+    return f"{value:.2f} us" if value < 100 else f"{value:,.0f} us" if value < 1000 else f"{value / 1000:,.1f} ms"
+
+
+def nanoseconds(value):
+    return microseconds(value / 1000)
+
+
+def size(value):
+    return f"{value:,.0f} B" if value < 10_000 else f"{value / 1024:,.1f} KiB"
+
+
+class Report:
+    def __init__(self, lines):
+        self.run, *runs = (json.loads(line) for line in lines)
+        self.runs = collections.defaultdict(list)
+        for run in runs:
+            self.runs[run["scenario"], run["server"], run["variant"]].append(run)
+        self.failed = [run for run in runs if not run["client"]["ok"]]
+        self.missed = []
+
+    def has(self, scenario):
+        return any(key[0] == scenario for key in self.runs)
+
+    def figures(self, scenario, server, figure, variant=""):
+        """One figure of each repeat, in their order; None where it was not measured."""
+        runs = sorted(self.runs[scenario, server, variant], key=lambda run: run["repeat"])
+        return [figure(run) for run in runs]
+
+    def against_better_peer(self, scenario, figure, better):
+        """Ours as a share of the better peer's, repeat by repeat: they took turns within each."""
+        medians = {peer: Spread(self.figures(scenario, peer, figure)).median for peer in PEERS}
+        measured = [peer for peer in PEERS if medians[peer]]
+        if not measured:
+            return Spread([])
+        peer = better(measured, key=medians.get)
+        return Spread.of_ratios(*(self.figures(scenario, server, figure) for server in (OURS, peer)))
+
+    def target(self, what, value, most, number):
+        """The text of a target, which is met where `value` as it is printed is at most `most`."""
+        if value is None:
+            return f"{number(most)}: not measured"
+        met = float(f"{value:.2f}") <= most
+        if not met:
+            self.missed.append(f"{what} ({number(value)} instead of {number(most)})")
+        return f"{number(most)}: {'met' if met else '**missed**'}"
+
+    def row(self, scenario, label, figure, number, better=min, target=None):
+        cells = [Spread(self.figures(scenario, server, figure)).text(number) for server in SERVERS]
+        shares = self.against_better_peer(scenario, figure, better)
+        goal = self.target(target[0], shares.median, target[1], ratio) if target else ""
+        return [label, *cells, shares.text(ratio), goal]
+
+    def broadcast(self):
+        rows = []
+        for (message, window), most in CPU_RATIO_MAX.items():
+            scenario = f"broadcast-{message}-{window}"
+            if not self.has(scenario):
+                continue
+            name = f"{message} B" if message < 1024 else f"{message // 1024} KiB"
+            name += f", {window} in flight"
+            rows.append([f"**{name}**", "", "", "", "", ""])
+            cpu = "server CPU per delivery"
+            rows += [
+                self.row(scenario, cpu, client("server_cpu_ns_per_delivery"), nanoseconds, target=(f"{cpu}, {name}", most)),
+                self.row(scenario, "deliveries a second", client("deliveries_per_s"), whole, better=max),
+                self.row(scenario, "latency, median", latency("p50"), microseconds),
+                self.row(scenario, "latency, 99th percentile", latency("p99"), microseconds),
+            ]
+        return rows
+
+    def others(self):
+        rows = []
+        if self.has("idle"):
+            rows.append([f"**{whole(self.run['many'])} idle connections**", "", "", "", "", ""])
+            label = "server memory per connection"
+            row = self.row("idle", label, client("server_rss_bytes_per_connection"), size)
+            ours = Spread(self.figures("idle", OURS, client("server_rss_bytes_per_connection"))).median
+            row[-1] = self.target(f"{label}, idle", ours, IDLE_BYTES_MAX, size)
+            rows.append(row)
+        if self.has("stalled"):
+            rows += self.stalled()
+        if self.has("echo"):
+            rows.append([f"**echo of 64 B to {self.run['echo_clients']} clients**", "", "", "", "", ""])
+            rows += [
+                self.row("echo", "round trip, median", latency("p50"), microseconds),
+                self.row("echo", "round trip, 99th percentile", latency("p99"), microseconds),
+                self.row("echo", "server CPU per round trip", client("server_cpu_ns_per_delivery"), nanoseconds),
+            ]
+        return rows
+
+    def stalled(self):
+        def cells(figure, number, variant):
+            return [Spread(self.figures("stalled", server, figure, variant)).text(number) for server in SERVERS]
+
+        def with_by_without(figure):
+            pairs = {}
+            for server in SERVERS:
+                without, with_one = (self.figures("stalled", server, figure, v) for v in ("all-read", "one-stalled"))
+                pairs[server] = Spread.of_ratios(with_one, without)
+            return pairs
+
+        p99, memory = latency("p99"), lambda run: run["peak_rss_bytes"]
+        rows = [[f"**1 KiB to {whole(self.run['many'])} clients, 16 in flight, one stops reading**", "", "", "", "", ""]]
+        rows.append(["latency, 99th percentile, all read", *cells(p99, microseconds, "all-read"), "", ""])
+        rows.append(["the same, one does not", *cells(p99, microseconds, "one-stalled"), "", ""])
+        for label, figure, most in (
+            ("the latter by the former", p99, STALLED_P99_RATIO_MAX),
+            ("highest server memory, by that when all read", memory, STALLED_MEMORY_RATIO_MAX),
+        ):
+            pairs = with_by_without(figure)
+            what = "99th percentile" if figure is p99 else "server memory"
+            goal = self.target(f"{what} with a client that stops reading", pairs[OURS].median, most, ratio)
+            rows.append([label, *(pairs[server].text(ratio) for server in SERVERS), "", goal])
+        lost = [sum(self.figures("stalled", server, client("lost"), "one-stalled")) for server in SERVERS]
+        goal = self.target("messages lost by clients that read", lost[0], 0, whole)
+        rows.append(["messages lost by the others", *map(whole, lost), "", goal])
+        return rows
+
+    def markdown(self):
+        run = self.run
+        parts = []
+        if run["quick"]:
+            parts.append("**A smoke run: debug builds, few clients. These figures mean nothing.**")
+        parts.append(
+            f"`{run['command']}` on {run['cpu']}, {run['cpus']} CPUs, {run['system']}. Each server in turn has one thread"
+            f" for its clients, on CPU {run['server_cpu']}; the load client is on CPU {run['client_cpu']}, over loopback."
+            f" Figures are medians of {run['repeats']} runs, with the lowest and highest; ratios are taken within each"
+            f" repeat. The others are {' and '.join(run['peers'])}, as in `tools/peers`."
+        )
+        if broadcast := self.broadcast():
+            parts.append(table(f"broadcast to {whole(run['subscribers'])} clients", broadcast))
+        if others := self.others():
+            parts.append(table("", others))
+        if self.missed:
+            parts.append("Targets missed: " + "; ".join(self.missed) + ".")
+        else:
+            parts.append("No target was missed.")
+        if self.failed:
+            names = sorted({f"{run['server']} in {run['scenario']}" for run in self.failed})
+            parts.append(f"**{len(self.failed)} runs failed their checks: {', '.join(names)}.**")
+        return "\n\n".join(parts)
+
+
+def client(name):
+    return lambda run: run["client"][name]
+
+
+def latency(percentile):
+    return lambda run: (run["client"]["latency_us"] or {}).get(percentile)
+
+
+def table(head, rows):
+    lines = [[head, *SERVERS, "ours by the better", "target"], ["---"] * 6, *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def put_into(path, text):
+    """Replaces what stands between the markers."""
+    readme = path.read_text()
+    begin, end = MARKERS
+    if readme.count(begin) != 1 or readme.count(end) != 1 or readme.index(begin) > readme.index(end):
+        sys.exit(f"{path}: expected the lines {begin} and {end}, once each and in this order")
+    before, rest = readme.split(begin)
+    after = rest.split(end)[1]
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+
+
+def describe(arguments):
+    shown = [argument for argument in arguments if argument != "--write-readme"]
+    names = re.findall(r"^model name\s*:\s*(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    lock = pathlib.Path("Cargo.lock").read_text()
+    versions = {peer: re.search(rf'name = "{peer}"\nversion = "(.*)"', lock)[1] for peer in PEERS}
+    return {
+        "command": " ".join(["ci/bench", *shown]),
+        "cpu": names[0] if names else platform.machine(),
+        "cpus": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}",
+        "peers": [f"{peer} {version}" for peer, version in versions.items()],
+        "quick": os.environ["QUICK"] == "true",
+        **{
+            name: int(os.environ[name.upper()])
+            for name in ("repeats", "subscribers", "many", "echo_clients", "server_cpu", "client_cpu")
+        },
+    }
+
+
+def main(arguments):
+    match arguments:
+        case ["--describe", *rest]:
+            print(json.dumps(describe(rest)))
+        case [results, *rest] if not rest or (len(rest) == 2 and rest[0] == "--readme"):
+            text = Report(pathlib.Path(results).read_text().splitlines()).markdown()
+            print(text)
+            if rest:
+                put_into(pathlib.Path(rest[1]), text)
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
