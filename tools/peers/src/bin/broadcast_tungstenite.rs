@@ -33,13 +33,9 @@ async fn connection(stream: TcpStream, hub: Rc<Hub<Message>>) -> Result<(), Erro
     let member = hub.join();
     loop {
         match poll_fn(|context| next_work(&socket, &member, context)).await {
-            Work::Write => {
-                while let Some(message) = member.take() {
-                    socket.feed(message).await?;
-                }
-            }
+            Work::Write => feed_all(&mut socket, &member).await?,
             Work::Read => {
-                if !read_all(&mut socket, &member)? {
+                if !read_all(&mut socket, &member).await? {
                     return Ok(());
                 }
             }
@@ -66,14 +62,27 @@ fn next_work(socket: &Socket, member: &Member<Message>, context: &mut Context<'_
 
 /// Publishes all that has arrived, before any of it is written: so it leaves together.
 /// `false` when the connection is at its end.
-fn read_all(socket: &mut Socket, member: &Member<Message>) -> Result<bool, Error> {
+async fn read_all(socket: &mut Socket, member: &Member<Message>) -> Result<bool, Error> {
     while let Some(arrived) = socket.next().now_or_never() {
         match arrived.transpose()? {
-            Some(message @ (Message::Text(_) | Message::Binary(_))) => member.publish(&message),
+            Some(message @ (Message::Text(_) | Message::Binary(_))) => {
+                member.publish(&message);
+                // Ahead of the library's answer to a Close that may come next: behind that nothing
+                // can be sent.
+                feed_all(socket, member).await?;
+            }
             // The library answers pings and closes.
             Some(_) => {}
             None => return Ok(false),
         }
     }
     Ok(true)
+}
+
+/// Hands what is queued to the library, which keeps it until it is flushed.
+async fn feed_all(socket: &mut Socket, member: &Member<Message>) -> Result<(), Error> {
+    while let Some(message) = member.take() {
+        socket.feed(message).await?;
+    }
+    Ok(())
 }
