@@ -24,7 +24,7 @@ RUN = {
 }
 
 
-def run(scenario, server, repeat, variant="", peak=1 << 20, ok=True, **figures):
+def run(scenario, server, repeat, variant="", peak=1 << 20, dropped=None, ok=True, **figures):
     latency = {"p50": 1000.0, "p99": 2000.0}
     figures = {"ok": ok, "deliveries_per_s": 1000.0, "latency_us": latency, "lost": 0, **figures}
     return {
@@ -33,6 +33,7 @@ def run(scenario, server, repeat, variant="", peak=1 << 20, ok=True, **figures):
         "repeat": repeat,
         "variant": variant,
         "peak_rss_bytes": peak,
+        "dropped": dropped,
         "client": figures,
     }
 
@@ -50,15 +51,17 @@ def cpu(ours, tokio, fast, scenario="broadcast-64-16"):
     ]
 
 
-def stalled(ours_p99, ours_peak, lost=0):
+def stalled(ours_p99, ours_peak, lost=0, dropped=5):
     """Runs in which only ours feels the client that does not read."""
     runs = []
     for server in SERVERS:
         feels = server == SERVERS[0]
         runs.append(run("stalled", server, 1, "all-read"))
         p99, peak = (ours_p99, ours_peak) if feels else (2000.0, 1 << 20)
-        latency = {"p50": 1000.0, "p99": p99}
-        runs.append(run("stalled", server, 1, "one-stalled", peak=peak, latency_us=latency, lost=lost if feels else 0))
+        figures = {"latency_us": {"p50": 1000.0, "p99": p99}, "lost": lost if feels else 0}
+        if feels:
+            figures["dropped"] = dropped
+        runs.append(run("stalled", server, 1, "one-stalled", peak=peak, **figures))
     return runs
 
 
@@ -120,6 +123,12 @@ class Tables(unittest.TestCase):
             "messages lost by clients that read (7 instead of 0).",
             text,
         )
+
+    def test_a_client_that_nobody_felt_proves_nothing(self):
+        text = report(stalled(ours_p99=9000.0, ours_peak=9 << 20, lost=9, dropped=0)).markdown()
+        self.assertEqual(self.line(text, "messages lost by the others")[-1], "0: not measured")
+        self.assertEqual(self.line(text, "the latter by the former")[-1], "2.00: not measured")
+        self.assertNotIn("missed: ", text)
 
     def test_what_was_not_measured_is_neither_met_nor_missed(self):
         for runs in (cpu([None], [None], [None]), cpu([None], [1000], [1000]), cpu([5], [None], [0])):
