@@ -103,17 +103,21 @@ class Tables(unittest.TestCase):
 
     def test_memory_of_an_idle_connection_is_held_against_its_target(self):
         for ours, verdict in ((1024.0, "met"), (1025.0, "**missed**")):
+            memory = {"server_rss_before_bytes": 5 << 20, "server_rss_bytes": 15 << 20}
             runs = [
-                run("idle", server, 1, server_rss_bytes_per_connection=value, latency_us=None)
+                run("idle", server, 1, server_rss_bytes_per_connection=value, latency_us=None, **memory)
                 for server, value in zip(SERVERS, (ours, 5000.0, 20480.0))
             ]
-            line = self.line(report(runs).markdown(), "server memory per connection")
+            text = report(runs).markdown()
+            self.assertEqual(self.line(text, "server memory before")[1], "5,120.0 KiB")
+            self.assertEqual(self.line(text, "server memory with them")[1], "15.0 MiB")
+            line = self.line(text, "server memory per connection")
             self.assertEqual(line[2:4], ["5,000 B", "20.0 KiB"])
             self.assertEqual(line[-1], f"1,024 B: {verdict}")
 
     def test_a_client_that_stops_reading_may_not_be_felt(self):
         text = report(stalled(ours_p99=4000.0, ours_peak=1 << 20)).markdown()
-        self.assertEqual(self.line(text, "the latter by the former")[1], "2.00")
+        self.assertEqual(self.line(text, "99th percentile, the latter by the former")[1], "2.00")
         self.assertIn("No target was missed.", text)
 
         text = report(stalled(ours_p99=4040.0, ours_peak=2 << 20, lost=7)).markdown()
@@ -127,7 +131,7 @@ class Tables(unittest.TestCase):
     def test_a_client_that_nobody_felt_proves_nothing(self):
         text = report(stalled(ours_p99=9000.0, ours_peak=9 << 20, lost=9, dropped=0)).markdown()
         self.assertEqual(self.line(text, "messages lost by the others")[-1], "0: not measured")
-        self.assertEqual(self.line(text, "the latter by the former")[-1], "2.00: not measured")
+        self.assertEqual(self.line(text, "99th percentile, the latter by the former")[-1], "2.00: not measured")
         self.assertNotIn("missed: ", text)
 
     def test_what_was_not_measured_is_neither_met_nor_missed(self):
@@ -142,8 +146,11 @@ class Tables(unittest.TestCase):
         runs[1]["client"]["ok"] = False
         self.assertIn("**1 runs failed their checks: hioload in broadcast-64-16.**", report(runs).markdown())
 
-    def test_a_smoke_run_says_that_it_is_one(self):
-        self.assertIn("mean nothing", report([], quick=True).markdown())
+    def test_a_smoke_run_says_that_it_is_one_and_judges_nothing(self):
+        text = report(cpu([9000], [1000], [1000]), quick=True).markdown()
+        self.assertIn("mean nothing", text)
+        self.assertEqual(self.line(text, "server CPU per delivery")[-1], "0.60: not measured")
+        self.assertNotIn("missed", text)
 
 
 class Readme(unittest.TestCase):
