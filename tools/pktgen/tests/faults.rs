@@ -182,12 +182,11 @@ fn a_connection_that_ends_is_named_with_its_target() {
 #[test]
 fn the_close_of_a_server_is_told_with_its_code() {
     let ran = against(
-        |client, message| {
-            if client == 2 && message == 10 {
-                Act::Raw(vec![0x88, 2, 0x03, 0xf3])
-            } else {
-                Act::Deliver
-            }
+        |client, message| match (client, message) {
+            (2, 10) => Act::Raw(vec![0x88, 2, 0x03, 0xf3]),
+            // A server sends nothing behind its Close (RFC 6455 section 5.5.1).
+            (2, 11..) => Act::Lose,
+            _ => Act::Deliver,
         },
         HUNDRED,
     );
