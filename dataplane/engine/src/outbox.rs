@@ -13,6 +13,8 @@ pub struct Outbox<'a> {
     closed: bool,
     /// The code of the Close that was queued here.
     code: Option<CloseCode>,
+    /// The handler panicked where it cannot return an error, and a layer caught it.
+    pub(crate) panicked: bool,
 }
 
 /// What a connection asks of its worker, in order.
@@ -40,7 +42,7 @@ pub(crate) enum Effect {
 
 impl<'a> Outbox<'a> {
     pub(crate) fn new(pool: &'a mut Pool, effects: &'a mut Vec<Effect>, closed: bool) -> Self {
-        Self { pool, effects, closed, code: None }
+        Self { pool, effects, closed, code: None, panicked: false }
     }
 
     /// The code of a Close that was queued here.
@@ -48,8 +50,9 @@ impl<'a> Outbox<'a> {
         self.code
     }
 
-    /// Sends to every session of the appliance, whatever its path, this one included unless the configuration says
-    /// otherwise (`broadcast.include_sender`). Encoded once, queued by reference.
+    /// Sends to every session of the appliance, whatever its path, this one included unless the
+    /// configuration says otherwise (`broadcast.include_sender`). Encoded once, queued by
+    /// reference.
     pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) {
         let frame = encode::forward(message.into(), self.pool);
         self.effects.push(Effect::Publish(frame));
