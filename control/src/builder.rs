@@ -23,6 +23,7 @@ pub struct Builder<H = (), L = Identity> {
     pub(crate) routes: Vec<String>,
     pub(crate) pages: Vec<(String, Route)>,
     pub(crate) chat_page: bool,
+    pub(crate) handle: Handle,
 }
 
 impl Builder {
@@ -35,6 +36,7 @@ impl Builder {
             routes: Vec::new(),
             pages: Vec::new(),
             chat_page: false,
+            handle: Handle::default(),
         }
     }
 }
@@ -60,6 +62,7 @@ impl<H, L> Builder<H, L> {
             routes: self.routes,
             pages: self.pages,
             chat_page: self.chat_page,
+            handle: self.handle,
         }
     }
 
@@ -113,6 +116,12 @@ impl<H, L> Builder<H, L> {
         self
     }
 
+    /// A handle on the appliance that this will start, for a handler to keep or a thread of its
+    /// own: for answers [from other threads](crate#answers-from-other-threads).
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
     /// Serves the chat page at `/`.
     #[must_use]
     pub fn chat_page(mut self) -> Self {
@@ -134,6 +143,7 @@ impl<L> Builder<(), L> {
             routes: self.routes,
             pages: self.pages,
             chat_page: self.chat_page,
+            handle: self.handle,
         }
     }
 }
@@ -161,6 +171,7 @@ impl<H: Handler, L> Builder<H, L> {
             routes: self.routes,
             pages: self.pages,
             chat_page: self.chat_page,
+            handle: self.handle,
         }
     }
 }
@@ -173,7 +184,8 @@ impl<H: Handler, L: Layer<H>> Builder<H, L> {
     /// When the configuration contradicts itself, an address cannot be bound, or a thread cannot
     /// be started. Nothing runs then.
     pub fn start(self) -> Result<Appliance, StartError> {
-        Appliance::start(self)
+        let handle = self.handle();
+        Appliance::start(self).inspect_err(|_| handle.set_stopped())
     }
 }
 
@@ -191,7 +203,7 @@ impl<H: Handler, L: Layer<H>> Builder<H, L> {
     }
 
     pub(crate) fn build(self, controls: Controls, datapath: &'static str) -> Built<L::Handler> {
-        let Self { config, handler, layer, probes, routes, pages, chat_page } = self;
+        let Self { config, handler, layer, probes, routes, pages, chat_page, handle } = self;
         let mut all_probes = layer.probes();
         all_probes.extend(probes);
         let facts = Facts {
@@ -200,7 +212,7 @@ impl<H: Handler, L: Layer<H>> Builder<H, L> {
             message_bytes_max: config.websocket.message_bytes_max,
             probes: all_probes,
         };
-        let handle = Handle::new(controls, facts);
+        handle.set_running(controls, facts);
         let site = site(&config, &routes, chat_page, pages, &handle);
         Built { handle, handler: Arc::new(layer.layer(handler)), site: Arc::new(site) }
     }

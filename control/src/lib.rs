@@ -42,8 +42,8 @@
 //! changes sits behind atomics or locks. What belongs to one session is attached to it
 //! ([`Accept::data`]) and may be a `Cell`; what each worker is to have for itself is a
 //! [`PerWorker`]. [`Handler`] says in which order it is called. It must not
-//! block: what takes long goes to a thread of the embedder's own, which answers through a
-//! [`Handle`], for now by [`Handle::publish`] to everybody. An error, and under [`Recovery`] a
+//! block: what takes long goes to a thread of the embedder's own, which answers [through a
+//! handle](#answers-from-other-threads). An error, and under [`Recovery`] a
 //! panic, closes the one session with 1011; a panic without `Recovery` ends the appliance.
 //!
 //! # Paths
@@ -73,6 +73,46 @@
 //!     .route("/feed", Feed)
 //!     .get("/version", |_| Ok(Page::new("text/plain", &b"1.0\n"[..])))
 //!     .start()?;
+//! # appliance.stop()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Answers from other threads
+//!
+//! A [`SessionId`] names a session for as long as the appliance runs, and goes anywhere. Whoever
+//! has it and a [`Handle`] can answer, at any time: to one session by [`Handle::send`], to all by
+//! [`Handle::publish`]. [`Builder::handle`] gives the handle before the start. Within a handler,
+//! [`Handle::try_send`] reaches other sessions without waiting.
+//!
+//! ```
+//! use std::sync::mpsc::{Sender, channel};
+//! use hioload::{Appliance, Handler, HandlerError, Message, Outbox, Session, SessionId};
+//!
+//! struct Questions(Sender<(SessionId, String)>);
+//!
+//! impl Handler for Questions {
+//!     fn on_message(&self, session: &Session, message: Message<'_>, _out: &mut Outbox<'_>) -> Result<(), HandlerError> {
+//!         let question = message.text().unwrap_or_default().to_owned();
+//!         Ok(self.0.send((session.id(), question))?)
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let config = hioload::Config::parse("server.listen = \"127.0.0.1:0\"\ncontrol.admin = \"off\"", "example")?;
+//! let builder = Appliance::builder();
+//! # let builder = builder.config(config);
+//! let handle = builder.handle();
+//! let (ask, questions) = channel::<(SessionId, String)>();
+//! std::thread::spawn(move || {
+//!     for (session, question) in questions {
+//!         let answer = format!("{question} has {} letters", question.len()); // takes its time
+//!         if let Err(error) = handle.send(session, answer.as_str()) {
+//!             eprintln!("not answered: {error}"); // the client has gone, say
+//!         }
+//!     }
+//! });
+//! let appliance = builder.handler(Questions(ask)).start()?;
 //! # appliance.stop()?;
 //! # Ok(())
 //! # }
@@ -171,10 +211,11 @@ pub use stats::{LatencyStats, State, Stats};
 pub use hioload_buffer as buffer;
 pub use hioload_config::{self as config, Config, ConfigError};
 pub use hioload_engine::{
-    Accept, CloseCode, ClosedWith, Drained, GetRequest, Handler, HandlerError, Identity, Kind,
-    Latencies, Layer, Logging, Message, Metric, MetricKind, Metrics, MetricsHandle, Outbox, Page,
-    PathIndex, PerWorker, Probe, PublishError, Recovery, Refusal, Request, Routed, Session,
-    SessionId, SnapshotError, Stack, Totals, UpgradeRequest, WorkerId,
+    Accept, CloseCode, ClosedWith, DirectedError, Drained, GetRequest, Handler, HandlerError,
+    Identity, Kind, Latencies, Layer, Logging, Message, Metric, MetricKind, Metrics, MetricsHandle,
+    Outbox, Page, ParseSessionIdError, PathIndex, PerWorker, Probe, PublishError, Recovery,
+    Refusal, Request, Routed, Session, SessionId, SessionInfo, SessionPage, SnapshotError, Stack,
+    Totals, UpgradeRequest, WorkerId,
 };
 pub use hioload_net::ListenError;
 pub use hioload_protocol::http::{HeaderError, Method, ResponseHeaders};

@@ -12,6 +12,8 @@ use serde::Serialize;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum State {
+    /// Not serving yet.
+    Starting,
     /// Accepting and serving.
     Serving,
     /// Closing its sessions; new connections are refused.
@@ -23,6 +25,7 @@ pub enum State {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            State::Starting => "starting",
             State::Serving => "serving",
             State::Draining => "draining",
             State::Stopped => "stopped",
@@ -43,7 +46,7 @@ pub struct Stats {
     pub exact: bool,
     /// The version of this crate.
     pub version: &'static str,
-    /// What carries the connections: `kernel`.
+    /// What carries the connections: `kernel`; `none` before the start.
     pub datapath: &'static str,
     /// Whole seconds since the start.
     pub uptime_s: u64,

@@ -6,8 +6,10 @@
 
 mod connections;
 mod listener;
+mod message;
 mod protect;
 mod routes;
+mod sessions;
 
 use std::io;
 use std::net::SocketAddr;

@@ -113,7 +113,8 @@ impl Harness {
 
     /// The handle that [`Appliance::handle`](crate::Appliance::handle) gives, for this thread or
     /// others. What is sent through it is done at the next call of this harness or a client;
-    /// [`Client::wait`] waits for what other threads do. To drain, use [`drain`](Self::drain), which
+    /// [`Client::wait`] waits for what other threads do. Calls that wait for the workers
+    /// ([`Handle::sessions`], [`Handle::snapshot`]) are for other threads. To drain, use [`drain`](Self::drain), which
     /// goes by the clock of the test.
     pub fn handle(&self) -> Handle {
         self.handle.clone()

@@ -151,7 +151,7 @@ fn paths_and_methods_that_there_are_not_are_named() {
 
 /// A refusal is its status and one line that says why.
 #[track_caller]
-fn assert_refused(answer: &Answer, status: u16, reason: &str) {
+pub(crate) fn assert_refused(answer: &Answer, status: u16, reason: &str) {
     assert_eq!(answer.status, status, "{answer:?}");
     assert!(answer.body.contains(reason), "{answer:?}");
     assert_eq!(answer.body.lines().count(), 1, "{answer:?}");

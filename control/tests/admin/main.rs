@@ -6,5 +6,6 @@ mod endpoints;
 mod metrics;
 mod protection;
 mod scene;
+mod sessions;
 #[cfg(unix)]
 mod unix_socket;

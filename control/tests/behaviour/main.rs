@@ -7,6 +7,7 @@ mod chat;
 mod client;
 #[cfg(target_os = "linux")]
 mod descriptors;
+mod directed;
 #[cfg(unix)]
 mod drain;
 mod garbage;

@@ -51,6 +51,9 @@ pub struct SnapshotError {
 /// A message of the control plane was not published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
+    /// The appliance has not started.
+    #[error("the appliance has not started")]
+    NotStarted,
     /// The workers did not keep up for a second.
     #[error("the workers do not keep up with what is published")]
     Busy,
