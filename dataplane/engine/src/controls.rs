@@ -89,7 +89,7 @@ pub struct Assembly {
 
 /// Connects as many workers as there are `wakers` to each other and to the control plane.
 pub fn assemble(config: &Config, wakers: &[Arc<dyn Wake>]) -> Assembly {
-    let registry = Arc::new(Registry::new(config.server.session_shards));
+    let registry = Arc::new(Registry::new(config.server.session_shards, wakers.len()));
     let epoch = Epoch(Instant::now());
     let (publications, published) = bounded(PUBLICATIONS_MAX);
     // One worker publishes for the control plane, so that its messages keep their order.

@@ -1,5 +1,8 @@
 //! Which sessions there are, for the control plane. Broadcast never looks here.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
 use hioload_net::FlowId;
 use papaya::HashMap;
 
@@ -12,6 +15,8 @@ use crate::SessionId;
 /// to know is asked of its worker.
 pub struct Registry {
     shards: Box<[HashMap<SessionId, FlowId>]>,
+    /// The sequence number of the last session that each worker has opened.
+    newest: Box<[CachePadded<AtomicU64>]>,
 }
 
 /// Sessions in the order of their ids, found by [`Registry::page`].
@@ -24,9 +29,12 @@ pub(crate) struct Located {
 }
 
 impl Registry {
-    /// An empty registry of `shards` shards, one at least.
-    pub fn new(shards: usize) -> Self {
-        Self { shards: (0..shards.max(1)).map(|_| HashMap::new()).collect() }
+    /// An empty registry of `shards` shards, one at least, for the sessions of `workers` workers.
+    pub fn new(shards: usize, workers: usize) -> Self {
+        Self {
+            shards: (0..shards.max(1)).map(|_| HashMap::new()).collect(),
+            newest: (0..workers).map(|_| CachePadded::default()).collect(),
+        }
     }
 
     /// Whether the session is open, perhaps closing.
@@ -56,26 +64,67 @@ impl Registry {
 
     /// The `count` sessions with the smallest ids beyond `after`, in order.
     ///
-    /// A session that is open throughout the call is seen. The whole registry is looked through,
-    /// on the calling thread and at a constant cost for each session; no order is kept for it
-    /// that workers would have to pay for.
-    pub(crate) fn page(&self, after: Option<SessionId>, count: usize) -> Located {
+    /// A session that is open throughout the call is seen. Costs one look-up per session where
+    /// most of those that were ever opened are still there, and otherwise a walk through the
+    /// whole registry, on the calling thread. No order is kept that workers would have to pay for.
+    pub(crate) fn page(&self, mut after: Option<SessionId>, count: usize) -> Located {
         // One more than asked for tells whether there are more.
-        let mut smallest = Smallest::new(after, count + 1);
-        for shard in &self.shards {
-            // Pinned one by one, so that what workers remove meanwhile is freed soon.
-            for (&id, &flow) in &shard.pin() {
-                smallest.offer(id, flow);
+        let count_max = count + 1;
+        let mut sessions = Vec::with_capacity(count_max);
+        if !self.probe(&mut after, &mut sessions, count_max) {
+            let mut smallest = Smallest::new(after, count_max - sessions.len());
+            for shard in &self.shards {
+                // Pinned one by one, so that what workers remove meanwhile is freed soon.
+                for (&id, &flow) in &shard.pin() {
+                    smallest.offer(id, flow);
+                }
             }
+            sessions.extend(smallest.into_sorted());
         }
-        let mut sessions = smallest.into_sorted();
         let more = sessions.len() > count;
         sessions.truncate(count);
         Located { sessions, more }
     }
 
+    /// Looks up one id after the other from `after` on, until `found` has `count_max` sessions or
+    /// there are no further ids. Gives up when that has cost as much as looking through all
+    /// sessions would, says `false`, and leaves in `after` how far it came.
+    fn probe(
+        &self,
+        after: &mut Option<SessionId>,
+        found: &mut Vec<(SessionId, FlowId)>,
+        count_max: usize,
+    ) -> bool {
+        let mut budget = self.len();
+        let first_worker = after.map_or(0, |after| after.worker().get());
+        for (worker, newest) in (0u16..).zip(&self.newest).skip(first_worker) {
+            let first = match *after {
+                Some(after) if after.worker().get() == usize::from(worker) => after.sequence() + 1,
+                _ => 0,
+            };
+            // Behind the entry, so whoever reads this finds it.
+            for sequence in first..=newest.load(Ordering::Acquire) {
+                if found.len() == count_max {
+                    return true;
+                }
+                if budget == 0 {
+                    return false;
+                }
+                budget -= 1;
+                let id = SessionId::new(worker, sequence);
+                found.extend(self.get(id).map(|flow| (id, flow)));
+                *after = Some(id);
+            }
+        }
+        true
+    }
+
+    /// For the worker that owns the session, which numbers its sessions in the order of time.
     pub(crate) fn insert(&self, id: SessionId, flow: FlowId) {
         self.shard(id).pin().insert(id, flow);
+        if let Some(newest) = self.newest.get(id.worker().get()) {
+            newest.fetch_max(id.sequence(), Ordering::Release);
+        }
     }
 
     pub(crate) fn remove(&self, id: SessionId) {
@@ -168,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_session_is_found_while_it_is_open() {
-        let registry = Registry::new(16);
+        let registry = Registry::new(16, 4);
         let id = SessionId::new(3, 41);
         registry.insert(id, flow(5));
         assert_eq!(registry.get(id), Some(flow(5)));
@@ -178,7 +227,7 @@ mod tests {
 
     #[test]
     fn consecutive_sessions_spread_over_all_shards() {
-        let registry = Registry::new(16);
+        let registry = Registry::new(16, 4);
         for sequence in 0..1600 {
             registry.insert(SessionId::new(0, sequence), flow(0));
         }
@@ -188,14 +237,27 @@ mod tests {
 
     #[test]
     fn an_empty_registry_has_one_empty_page() {
-        let page = Registry::new(4).page(None, 10);
+        let page = Registry::new(4, 2).page(None, 10);
         assert_eq!(page, Located { sessions: Vec::new(), more: false });
     }
 
     #[test]
+    fn a_few_old_sessions_are_found_among_ids_that_are_gone() {
+        let registry = Registry::new(4, 2);
+        let old: Vec<SessionId> =
+            [(0, 1), (0, 900_000), (1, 5)].map(|(worker, it)| SessionId::new(worker, it)).into();
+        old.iter().for_each(|&id| registry.insert(id, flow(0)));
+        let gone = SessionId::new(0, 1 << 40);
+        registry.insert(gone, flow(0));
+        registry.remove(gone);
+        assert_eq!(pages(&registry, 1), old);
+        assert_eq!(pages(&registry, 3), old);
+    }
+
+    #[test]
     fn a_session_that_stays_is_listed_once_while_others_come_and_go() {
-        const STAYING: u64 = 2_000;
-        let registry = Registry::new(4);
+        const STAYING: u64 = 400;
+        let registry = Registry::new(4, 2);
         let staying: Vec<SessionId> = (0..STAYING)
             .map(|number| SessionId::new(u16::from(number % 2 == 1), number * 100))
             .collect();
@@ -218,7 +280,7 @@ mod tests {
                     }
                 });
             }
-            for _ in 0..20 {
+            for _ in 0..10 {
                 let mut seen = pages(&registry, 97);
                 assert!(seen.is_sorted_by(|left, right| left < right), "in order, none twice");
                 seen.retain(|id| {
@@ -240,7 +302,7 @@ mod tests {
             count in 1..60usize,
             shards in 1..5usize,
         ) {
-            let registry = Registry::new(shards);
+            let registry = Registry::new(shards, 3);
             let ids: BTreeSet<SessionId> =
                 ids.into_iter().map(|(worker, sequence)| SessionId::new(worker, sequence)).collect();
             ids.iter().for_each(|&id| registry.insert(id, flow(0)));

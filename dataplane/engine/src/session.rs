@@ -25,6 +25,11 @@ impl SessionId {
         WorkerId((self.0 >> SEQUENCE_BITS) as u16)
     }
 
+    /// How many sessions the worker had opened before, and one.
+    pub(crate) fn sequence(self) -> u64 {
+        self.0 & ((1 << SEQUENCE_BITS) - 1)
+    }
+
     /// The id as a number, as it stands in logs.
     pub fn get(self) -> u64 {
         self.0
