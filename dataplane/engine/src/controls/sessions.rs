@@ -27,7 +27,7 @@ pub(crate) enum Directed {
 pub(crate) const DIRECTED_MAX: usize = 1024;
 
 /// Sessions that one request asks about, so that it holds up no worker for long.
-pub(crate) const DESCRIBED_MAX: usize = 64;
+pub(crate) const DESCRIBED_MAX: usize = 128;
 
 /// How long workers may take to describe the sessions of a page.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(1);

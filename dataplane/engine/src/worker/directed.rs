@@ -11,7 +11,7 @@ use crate::hub::Delivery;
 use crate::latency::Publication;
 
 /// Sessions that are written to, closed or described in one turn; one request may exceed it.
-const DIRECTED_PER_TURN: usize = 64;
+const DIRECTED_PER_TURN: usize = 256;
 
 impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     pub(super) fn obey_directed(&mut self) {

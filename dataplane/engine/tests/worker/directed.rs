@@ -95,7 +95,7 @@ fn a_worker_that_is_behind_takes_no_more_than_its_queue_holds_and_loses_nothing_
     assert_eq!(taken, 1024);
 
     scene.turn(0);
-    assert_eq!(scene.totals().directed_sent, 64, "a turn does a bounded part of it");
+    assert_eq!(scene.totals().directed_sent, 256, "a turn does a bounded part of it");
     scene.settle();
 
     let expected: Vec<String> = (0..taken).map(|number| number.to_string()).collect();
