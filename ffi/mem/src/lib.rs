@@ -3,11 +3,13 @@
 //! - [`unmask`]: the XOR of WebSocket masking, with the vectors that the processor has.
 //! - [`slab`]: pooled, reference-counted blocks of memory that any thread may give back.
 //! - [`prefetch`]: has the processor fetch what is needed soon.
+//! - [`affinity`]: keeps a thread on one CPU.
 //! - [`CountingAllocator`]: tells tests what was allocated.
 //!
 //! Its functions and types are safe to use: no caller can break what the `SAFETY` comments rely on.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod affinity;
 mod counting;
 mod prefetch;
 pub mod slab;
