@@ -9,10 +9,11 @@ use crate::error::{ConfigError, Located};
 use crate::kind::{Kind, overlap};
 use crate::schema::{Key, Visitor, key, visit};
 use crate::size;
-use crate::{AdminAddress, Config};
+use crate::{AdminAddress, Config, Cpus};
 
 const LISTEN: Key = key("server", "listen");
 const WORKERS: Key = key("server", "workers");
+const CPUS: Key = key("server", "cpus");
 const MESSAGE_MAX: Key = key("websocket", "message_max");
 const BACKLOG_MAX: Key = key("broadcast", "backlog_max");
 const BACKLOG_TOTAL_MAX: Key = key("broadcast", "backlog_total_max");
@@ -63,6 +64,7 @@ pub(crate) struct Relation {
 /// itself.
 pub(crate) fn relations(config: &Config, faulty: &BTreeSet<Key>) -> Vec<Relation> {
     let rules = [
+        each_worker_has_a_cpu,
         backlog_holds_a_message,
         total_holds_a_message_per_worker,
         mesh_is_bounded,
@@ -71,6 +73,21 @@ pub(crate) fn relations(config: &Config, faulty: &BTreeSet<Key>) -> Vec<Relation
     ];
     let broken = rules.into_iter().filter_map(|rule| rule(config));
     broken.filter(|relation| relation.keys.iter().all(|key| !faulty.contains(key))).collect()
+}
+
+fn each_worker_has_a_cpu(config: &Config) -> Option<Relation> {
+    let (workers, cpus) = (config.server.workers, &config.server.cpus);
+    let Cpus::List(list) = cpus else {
+        return None;
+    };
+    (list.len() < workers).then(|| Relation {
+        keys: vec![CPUS, WORKERS],
+        message: format!(
+            "each worker needs a CPU of its own: expected {CPUS} of at least {workers} CPUs \
+             ({WORKERS} {workers}), got {} (\"{cpus}\")",
+            list.len(),
+        ),
+    })
 }
 
 fn backlog_holds_a_message(config: &Config) -> Option<Relation> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use crate::{ConfigError, ListenAddress, Secret, check, print, read};
+use crate::{ConfigError, Cpus, ListenAddress, Secret, check, print, read};
 
 /// The most workers there can be: more than any host this is meant for has CPUs.
 pub const WORKERS_MAX: usize = 512;
@@ -74,8 +74,10 @@ pub struct Server {
     pub listen: Vec<ListenAddress>,
     /// What carries the packets. Default: `Auto`.
     pub datapath: Datapath,
-    /// Worker threads, 1 to 512. Default: as many as the host has CPUs for this process.
+    /// Worker threads, 1 to 512. Default: [`workers_auto`](Self::workers_auto).
     pub workers: usize,
+    /// Which CPUs they run on, at least as many as there are workers. Default: `Off`.
+    pub cpus: Cpus,
     /// Shards of the session registry, 1 to 4096. Default: 16.
     pub session_shards: usize,
 }
@@ -269,7 +271,19 @@ impl Default for Server {
             ],
             datapath: Datapath::Auto,
             workers: workers_suggested(),
+            cpus: Cpus::Off,
             session_shards: 16,
+        }
+    }
+}
+
+impl Server {
+    /// What `workers = "auto"` means: a worker for each CPU that `cpus` lists, or as many as this
+    /// process may run at once.
+    pub fn workers_auto(&self) -> usize {
+        match &self.cpus {
+            Cpus::List(cpus) => cpus.len(),
+            Cpus::Off | Cpus::Auto => workers_suggested(),
         }
     }
 }

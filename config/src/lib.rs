@@ -9,7 +9,7 @@
 //!                                                                  print <-----'
 //! ```
 //!
-//! - `config`, `listen`, `secret`: the checked types, their meaning and defaults
+//! - `config`, `cpus`, `listen`, `secret`: the checked types, their meaning and defaults
 //! - `schema`: the one list of all keys, with their bounds
 //! - `kind`, `size`, `duration`: how a value of each kind is read, checked and printed
 //! - `syntax`, `read`, `suggest`: from text to values, with the place of every fault
@@ -23,6 +23,7 @@
 
 mod check;
 mod config;
+mod cpus;
 mod duration;
 mod error;
 mod kind;
@@ -40,6 +41,7 @@ pub use config::{
     AdminAddress, Broadcast, Config, Control, Datapath, Limits, LogFormat, LogLevel, Origins,
     Publish, Server, SlowConsumer, Tcp, WORKERS_MAX, WebSocket,
 };
+pub use cpus::Cpus;
 pub use error::{ConfigError, Fault, Place};
 pub use kind::AdminAddressError;
 pub use listen::{ListenAddress, ListenAddressError};

@@ -12,9 +12,9 @@ use toml::de::{DeTable, DeValue};
 use crate::check::{Relation, relations};
 use crate::error::{ConfigError, Located};
 use crate::kind::{Kind, Refusal, quoted, shown};
-use crate::schema::{Key, Visitor, visit};
+use crate::schema::{Key, Visitor, key, visit};
 use crate::syntax::Syntax;
-use crate::{Config, suggest};
+use crate::{Config, Server, suggest};
 
 /// Far more than a file with every key and every list full.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -69,6 +69,7 @@ pub(crate) fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
     };
     let mut config = Config::default();
     visit(&mut config, &mut reader);
+    reader.settle_workers(&mut config.server);
     reader.refuse_unknown_names();
     if syntax.is_sound() {
         reader.refuse_relations(relations(&config, &reader.faulty));
@@ -117,6 +118,16 @@ impl Visitor for Reader<'_, '_> {
 }
 
 impl Reader<'_, '_> {
+    /// Where the file leaves the count of workers open, the list of CPUs says it.
+    fn settle_workers(&self, server: &mut Server) {
+        let table = self.root.get("server").and_then(|table| table.get_ref().as_table());
+        let count = table.and_then(|table| table.get("workers"));
+        let is_open = count.is_none_or(|count| count.get_ref().as_str() == Some("auto"));
+        if is_open && !self.faulty.contains(&key("server", "cpus")) {
+            server.workers = server.workers_auto();
+        }
+    }
+
     fn refuse(&mut self, span: Range<usize>, key: String, message: String) {
         self.faults.push(Located { offset: Some(span.start), key: Some(key), message });
     }

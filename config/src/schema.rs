@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::config::{WORKERS_MAX, workers_suggested};
 use crate::kind::{
-    Admin, Auto, Choice, Count, Flag, Kind, Listen, OriginList, Size, Subprotocols, Time, Token,
-    UrlPath, Word,
+    Admin, Auto, Choice, Count, CpuList, Flag, Kind, Listen, OriginList, Size, Subprotocols, Time,
+    Token, UrlPath, Word,
 };
 use crate::{Broadcast, Config, Control, Limits, Server, Tcp, WebSocket};
 
@@ -71,6 +71,7 @@ fn server(server: &mut Server, visitor: &mut impl Visitor) {
     visitor.key(key("server", "listen"), &Listen, &mut server.listen);
     visitor.key(key("server", "datapath"), &Choice::new(), &mut server.datapath);
     visitor.key(key("server", "workers"), &workers, &mut server.workers);
+    visitor.key(key("server", "cpus"), &CpuList, &mut server.cpus);
     let shards = Count { min: 1, max: 4096 };
     visitor.key(key("server", "session_shards"), &shards, &mut server.session_shards);
 }

@@ -134,6 +134,41 @@ workers = 0",
          \"auto\", got 0",
     },
     Broken {
+        rule: "a CPU that is no list of CPUs",
+        text: "[server]
+cpus = 3",
+        answer: "hioload.toml:2:8: server.cpus: expected \"off\", \"auto\" or a list of CPUs from 0 \
+         to 8191 such as \"0-3,6\", got 3",
+    },
+    Broken {
+        rule: "a range of CPUs that runs backwards",
+        text: r#"[server]
+cpus = "3-0""#,
+        answer: "hioload.toml:2:8: server.cpus: expected \"off\", \"auto\" or a list of CPUs from 0 \
+         to 8191 such as \"0-3,6\", got \"3-0\"",
+    },
+    Broken {
+        rule: "a CPU twice",
+        text: r#"[server]
+cpus = "0-3,2""#,
+        answer: "hioload.toml:2:8: server.cpus: expected each CPU once, got 2 again",
+    },
+    Broken {
+        rule: "more CPUs than workers there may be",
+        text: r#"[server]
+cpus = "0-512""#,
+        answer: "hioload.toml:2:8: server.cpus: expected 1 to 512 CPUs, as there are workers, got \
+         513",
+    },
+    Broken {
+        rule: "fewer CPUs than workers",
+        text: r#"[server]
+workers = 4
+cpus = "0-1,6""#,
+        answer: "hioload.toml:3:8: server.cpus: each worker needs a CPU of its own: expected \
+         server.cpus of at least 4 CPUs (server.workers 4), got 3 (\"0-1,6\")",
+    },
+    Broken {
         rule: "a negative count",
         text: "[server]
 session_shards = -1",

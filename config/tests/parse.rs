@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hioload_config::{
-    AdminAddress, Config, Datapath, LogFormat, LogLevel, Origins, Publish, Secret, SlowConsumer,
+    AdminAddress, Config, Cpus, Datapath, LogFormat, LogLevel, Origins, Publish, Secret,
+    SlowConsumer,
 };
 
 fn parse(text: &str) -> Config {
@@ -27,6 +28,18 @@ fn the_default_rings_fit_the_most_workers() {
 }
 
 #[test]
+fn a_list_of_cpus_has_a_worker_for_each_unless_the_file_says_how_many() {
+    for (text, workers) in [
+        ("cpus = \"0-2,9\"", 4),
+        ("cpus = \"0-2,9\"\nworkers = \"auto\"", 4),
+        ("cpus = \"0-2,9\"\nworkers = 2", 2),
+        ("cpus = \"auto\"", Config::default().server.workers),
+    ] {
+        assert_eq!(parse(&format!("[server]\n{text}")).server.workers, workers, "{text}");
+    }
+}
+
+#[test]
 fn every_key_reaches_its_field() {
     let config = parse(
         r#"
@@ -34,6 +47,7 @@ fn every_key_reaches_its_field() {
         listen = [":8080", "127.0.0.1:8081"]
         datapath = "kernel"
         workers = 3
+        cpus = "4,0-2"
         session_shards = 7
         [websocket]
         path = "/live"
@@ -73,6 +87,7 @@ fn every_key_reaches_its_field() {
     assert_eq!(config.server.listen, [":8080".parse().unwrap(), "127.0.0.1:8081".parse().unwrap()]);
     assert_eq!(config.server.datapath, Datapath::Kernel);
     assert_eq!((config.server.workers, config.server.session_shards), (3, 7));
+    assert_eq!(config.server.cpus, Cpus::List(vec![4, 0, 1, 2]));
     assert_eq!(config.websocket.path, "/live");
     assert_eq!(config.websocket.message_bytes_max, 2 << 20);
     assert_eq!(config.websocket.ping_interval, Some(Duration::from_secs(60)));
@@ -158,6 +173,7 @@ fn a_printed_configuration_sets_every_key_and_hides_the_token() {
 listen = ["127.0.0.1:8080", "[::1]:8080"]
 datapath = "auto"
 workers = 2
+cpus = "off"
 session_shards = 16
 
 [websocket]

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hioload_config::{
-    AdminAddress, Broadcast, Config, Control, Datapath, Limits, ListenAddress, LogFormat, LogLevel,
-    Origins, Publish, Secret, Server, SlowConsumer, Tcp, WebSocket,
+    AdminAddress, Broadcast, Config, Control, Cpus, Datapath, Limits, ListenAddress, LogFormat,
+    LogLevel, Origins, Publish, Secret, Server, SlowConsumer, Tcp, WebSocket,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -149,11 +149,20 @@ fn listen_address() -> impl Strategy<Value = ListenAddress> {
 
 fn server() -> impl Strategy<Value = Server> {
     let datapath = select(&[Datapath::Auto, Datapath::Dpdk, Datapath::Kernel][..]);
-    (vec(listen_address(), 1..4), datapath, 1..512_usize, 1..4097_usize).prop_map(
-        |(listen, datapath, workers, session_shards)| Server {
+    let run = |at: usize, len| Cpus::List((at..at + len).collect());
+    let cpus = prop_oneof![
+        10 => Just(Cpus::Off),
+        10 => Just(Cpus::Auto),
+        10 => (0..7_000_usize).prop_map(move |at| run(at, 512)),
+        1 => (0..9_000_usize, 1..600_usize).prop_map(move |(at, len)| run(at, len)),
+        1 => vec(0..10_000_usize, 0..4).prop_map(Cpus::List),
+    ];
+    (vec(listen_address(), 1..4), datapath, 1..512_usize, cpus, 1..4097_usize).prop_map(
+        |(listen, datapath, workers, cpus, session_shards)| Server {
             listen,
             datapath,
             workers,
+            cpus,
             session_shards,
         },
     )

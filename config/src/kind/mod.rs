@@ -5,12 +5,14 @@
 
 mod address;
 mod choice;
+mod cpus;
 mod number;
 mod text;
 
 pub use address::AdminAddressError;
 pub(crate) use address::{Admin, Listen, overlap};
 pub(crate) use choice::{Choice, Flag};
+pub(crate) use cpus::CpuList;
 pub(crate) use number::{Auto, Count, Size, Time, Word};
 pub(crate) use text::{OriginList, Subprotocols, Token, UrlPath};
 
