@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use hioload_config::{AdminAddress, Config, ConfigError, Datapath, ListenAddress};
@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, AdminError, AdminServer};
 use crate::builder::{Builder, Built};
 use crate::handle::Handle;
+use crate::placement::{self, CpusError};
 use crate::stats::{State, Stats};
 
 /// Serves clients from [`Builder::start`] until it is drained.
@@ -54,6 +55,9 @@ pub enum StartError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The workers cannot run on the CPUs that they are to run on.
+    #[error(transparent)]
+    Cpus(#[from] CpusError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -92,6 +96,7 @@ impl Appliance {
         if config.server.datapath == Datapath::Dpdk {
             return Err(StartError::NoDpdk);
         }
+        let cpus = placement::cpus_of_workers(&config.server)?;
         let (Listening { addresses, inlets }, left_out) = bind(&config)?;
         let streams: Vec<KernelStreams> = inlets
             .into_iter()
@@ -114,12 +119,16 @@ impl Appliance {
                 site: Arc::clone(&site),
                 config: config.clone(),
                 handle: appliance.handle.clone(),
+                cpu: cpus.as_ref().map(|cpus| cpus[parts.index()]),
             };
             // On an error the drop of `appliance` ends the workers that run.
-            let worker = crew.start(parts, streams).map_err(StartError::Thread)?;
+            let worker = crew.start(parts, streams)?;
             appliance.workers.push(worker);
         }
         appliance.announce();
+        if let Some(cpus) = cpus {
+            info!(cpus = %placement::describe(&cpus), "workers are pinned");
+        }
         for address in left_out {
             warn!(%address, "this host has no IPv6; not listening there");
         }
@@ -246,6 +255,8 @@ struct Crew<H> {
     site: Arc<Site>,
     config: Config,
     handle: Handle,
+    /// Where it runs; `None` for wherever the system puts it.
+    cpu: Option<usize>,
 }
 
 impl<H: Handler> Crew<H> {
@@ -253,10 +264,20 @@ impl<H: Handler> Crew<H> {
         self,
         parts: WorkerParts,
         streams: KernelStreams,
-    ) -> io::Result<JoinHandle<Result<Drained, String>>> {
+    ) -> Result<JoinHandle<Result<Drained, String>>, StartError> {
         let name = format!("worker-{}", parts.index());
-        thread::Builder::new().name(name).spawn(move || {
-            let Self { handler, site, config, handle } = self;
+        let (pinned, is_pinned) = mpsc::sync_channel(1);
+        let run = move || {
+            let Self { handler, site, config, handle, cpu } = self;
+            let _pin = match placement::pin(cpu) {
+                Ok(pin) => pin,
+                Err(error) => {
+                    // The start is there to take it; the worker does not run.
+                    let _ = pinned.send(Err(error));
+                    return Ok(Drained::default());
+                }
+            };
+            let _ = pinned.send(Ok(()));
             // Unwind safety: after a panic nothing of the worker is used again.
             let result = catch_unwind(AssertUnwindSafe(|| {
                 Worker::new(parts, streams, handler, site, &config, SystemClock).run()
@@ -271,7 +292,11 @@ impl<H: Handler> Crew<H> {
                 handle.drain();
             }
             result
-        })
+        };
+        let thread = thread::Builder::new().name(name).spawn(run).map_err(StartError::Thread)?;
+        // A thread that is gone without a word has left it to `join` to say why.
+        is_pinned.recv().unwrap_or(Ok(()))?;
+        Ok(thread)
     }
 }
 

@@ -80,9 +80,9 @@ pub(crate) struct ServeFlags {
     #[arg(long, value_name = "N", value_parser = whole_number)]
     shards: Option<usize>,
 
-    /// Worker threads; "auto" is one for each CPU
+    /// Worker threads; "auto" is one for each CPU, or for each of server.cpus where that is a list
     #[arg(long, value_name = "N", value_parser = workers)]
-    workers: Option<usize>,
+    workers: Option<Workers>,
 }
 
 impl Cli {
@@ -117,7 +117,11 @@ impl ServeFlags {
             server.datapath = Datapath::Dpdk;
         }
         server.session_shards = self.shards.unwrap_or(server.session_shards);
-        server.workers = self.workers.unwrap_or(server.workers);
+        match self.workers {
+            Some(Workers::Auto) => server.workers = server.workers_auto(),
+            Some(Workers::Count(count)) => server.workers = count,
+            None => {}
+        }
     }
 
     /// The keys that flags have set, each with its flag.
@@ -151,11 +155,19 @@ impl ServeFlags {
     }
 }
 
-fn workers(text: &str) -> Result<usize, &'static str> {
+/// How many workers a flag asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Workers {
+    /// As many as suit the host and the file.
+    Auto,
+    Count(usize),
+}
+
+fn workers(text: &str) -> Result<Workers, &'static str> {
     if text == "auto" {
-        return Ok(Config::default().server.workers);
+        return Ok(Workers::Auto);
     }
-    whole_number(text).map_err(|_| "expected a whole number or \"auto\"")
+    whole_number(text).map(Workers::Count).map_err(|_| "expected a whole number or \"auto\"")
 }
 
 /// Any: its bounds are those of the configuration.

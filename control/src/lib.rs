@@ -197,6 +197,7 @@ mod builder;
 mod chat;
 mod handle;
 mod metrics;
+mod placement;
 mod site;
 mod stats;
 pub mod testing;
@@ -206,6 +207,7 @@ pub use appliance::{Appliance, ApplianceError, StartError};
 pub use broadcast::Broadcast;
 pub use builder::Builder;
 pub use handle::Handle;
+pub use placement::CpusError;
 pub use stats::{LatencyStats, State, Stats};
 
 pub use hioload_buffer as buffer;

@@ -3,6 +3,8 @@
 mod check;
 #[cfg(unix)]
 mod connection_log;
+#[cfg(target_os = "linux")]
+mod cpus;
 mod flags;
 #[cfg(unix)]
 mod log;

@@ -63,6 +63,10 @@ impl Server {
         tungstenite::client(format!("ws://{address}/ws"), stream).expect("it upgrades").0
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
