@@ -4,6 +4,7 @@
 //! - [`slab`]: pooled, reference-counted blocks of memory that any thread may give back.
 //! - [`prefetch`]: has the processor fetch what is needed soon.
 //! - [`affinity`]: keeps a thread on one CPU.
+//! - [`numa`]: which node a CPU is on, and memory of a node.
 //! - [`CountingAllocator`]: tells tests what was allocated.
 //!
 //! Its functions and types are safe to use: no caller can break what the `SAFETY` comments rely on.
@@ -12,6 +13,7 @@
 pub mod affinity;
 mod counting;
 mod prefetch;
+pub mod numa;
 pub mod slab;
 mod unmask;
 

@@ -17,8 +17,11 @@
 
 mod block;
 mod handle;
+mod memory;
 #[cfg(all(test, loom))]
 mod model;
+#[cfg(all(feature = "numa", target_os = "linux"))]
+mod node;
 mod returns;
 mod sync;
 #[cfg(all(test, not(loom)))]
@@ -26,8 +29,11 @@ mod tests;
 
 use block::{Chain, ExclusiveBlock};
 pub use handle::{SharedBlock, UniqueBlock};
+use memory::Memory;
 use returns::Home;
 use sync::Arc;
+
+use crate::numa::{self, NodeError};
 
 /// The longest block, headroom included.
 pub const BLOCK_BYTES_MAX: usize = u32::MAX as usize;
@@ -74,7 +80,22 @@ pub struct SlabPool {
 impl SlabPool {
     /// A pool without memory; it comes with the first blocks.
     pub fn new(options: SlabOptions) -> Self {
-        let home = Arc::new(Home::new(options.class_idle_bytes_max / 2));
+        Self::from_memory(options, Memory::Heap)
+    }
+
+    /// The same, with memory of a NUMA node for all its blocks: from it while it has some, from
+    /// the nearest one else. It is asked of the system in pieces of 1 MiB, which hold blocks of one
+    /// size and go back when none of them is left.
+    ///
+    /// # Errors
+    /// When there is no such node for this process, or the build or the kernel knows of none.
+    pub fn on_node(node: usize, options: SlabOptions) -> Result<Self, NodeError> {
+        numa::check_node(node)?;
+        Ok(Self::from_memory(options, Memory::of_node(node)?))
+    }
+
+    fn from_memory(options: SlabOptions, memory: Memory) -> Self {
+        let home = Arc::new(Home::new(options.class_idle_bytes_max / 2, memory));
         Self { home, ready: Default::default(), blocks_taken: 0 }
     }
 

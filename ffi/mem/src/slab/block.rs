@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::returns::{Home, give_back};
-use super::sync::{Access, Arc, AtomicPtr, AtomicU32, alloc, dealloc};
+use super::sync::{Access, Arc, AtomicPtr, AtomicU32};
 
 /// What lies in front of the bytes of each block.
 ///
@@ -50,7 +50,7 @@ impl Header {
 pub(super) struct ExclusiveBlock(NonNull<Header>);
 
 // SAFETY: a block belongs to its owner alone, and what is reached from it (`Home`) is made of
-// atomics and constants.
+// atomics, constants and memory that any thread may give back.
 unsafe impl Send for ExclusiveBlock {}
 // SAFETY: a shared reference to the owner only reads.
 unsafe impl Sync for ExclusiveBlock {}
@@ -59,8 +59,9 @@ impl ExclusiveBlock {
     /// A new block with `capacity` bytes that nobody has written yet.
     pub(super) fn allocate(home: &Arc<Home>, class: usize, capacity: usize) -> Self {
         let layout = Header::layout(capacity);
-        // SAFETY: the layout has the size of a header at least, which is not zero.
-        let memory = unsafe { alloc(layout) }.cast::<Header>();
+        // SAFETY: the layout has the size of a header at least, which is not zero, and its
+        // alignment.
+        let memory = unsafe { home.memory().alloc(layout) }.cast::<Header>();
         let Some(block) = NonNull::new(memory) else { handle_alloc_error(layout) };
         home.count_allocated(layout.size());
         let header = Header {
@@ -79,13 +80,16 @@ impl ExclusiveBlock {
     /// Gives the memory to the system.
     pub(super) fn free(self) {
         let layout = Header::layout(self.header().capacity);
-        self.header().home.count_freed(layout.size());
+        // The header has a reference of its own, which goes before the memory does.
+        let home = Arc::clone(&self.header().home);
+        home.count_freed(layout.size());
         let block = self.into_raw().as_ptr();
-        // SAFETY: `self` was the only owner, and `allocate` had initialized the header. With the
-        // last block of a dead pool this frees the home as well.
+        // SAFETY: `self` was the only owner, and `allocate` had initialized the header.
         unsafe { block.drop_in_place() };
-        // SAFETY: `allocate` got the memory with the layout of this capacity.
-        unsafe { dealloc(block.cast(), layout) };
+        // SAFETY: `allocate` got the memory of this home, with the layout of this capacity.
+        unsafe { home.memory().dealloc(block.cast(), layout) };
+        // With the last block of a dead pool this frees the home as well.
+        drop(home);
     }
 
     pub(super) fn header(&self) -> &Header {

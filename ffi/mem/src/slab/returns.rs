@@ -4,6 +4,7 @@ use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::block::{Chain, ExclusiveBlock, Header};
+use super::memory::Memory;
 use super::sync::{AtomicPtr, AtomicUsize};
 use super::{CLASS_COUNT, UNPOOLED};
 
@@ -13,6 +14,7 @@ pub(super) struct Home {
     bytes_held: AtomicUsize,
     /// Bytes that a return list may hold.
     list_bytes_max: usize,
+    memory: Memory,
 }
 
 /// The blocks of one class that came back. Only the counts are used of the class that is not
@@ -33,13 +35,18 @@ fn closed() -> *mut Header {
 }
 
 impl Home {
-    pub(super) fn new(list_bytes_max: usize) -> Self {
+    pub(super) fn new(list_bytes_max: usize, memory: Memory) -> Self {
         let returns = std::array::from_fn(|_| Returns {
             head: AtomicPtr::new(ptr::null_mut()),
             count: AtomicUsize::new(0),
             count_taken: AtomicUsize::new(0),
         });
-        Self { returns, bytes_held: AtomicUsize::new(0), list_bytes_max }
+        Self { returns, bytes_held: AtomicUsize::new(0), list_bytes_max, memory }
+    }
+
+    /// Where the memory of all its blocks comes from.
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     pub(super) fn count_allocated(&self, bytes: usize) {

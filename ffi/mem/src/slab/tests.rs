@@ -168,8 +168,7 @@ fn assert_untouched(block: &[u8], scene: &str) {
 
 /// One owner sends blocks to three readers, which keep some for a while and drop them in an order
 /// of their own; the pool dies half-way.
-#[test]
-fn readers_on_three_threads_never_see_a_block_change() {
+fn readers_never_see_a_block_change(new_pool: fn(SlabOptions) -> SlabPool) {
     let messages: u8 = if cfg!(miri) { 50 } else { 250 };
     for seed in 1..=20_u64 {
         let scene = format!("seed {seed}");
@@ -197,7 +196,7 @@ fn readers_on_three_threads_never_see_a_block_change() {
         let mut random = Random(seed);
         let options = SlabOptions { class_idle_bytes_max: random.below(64 * 1024) };
         for _pool in 0..2 {
-            let mut pool = SlabPool::new(options);
+            let mut pool = new_pool(options);
             for message in 0..messages {
                 let mut block = block_of(&mut pool, &vec![!message; random.below(1_000)]);
                 block.fill(message);
@@ -212,5 +211,78 @@ fn readers_on_three_threads_never_see_a_block_change() {
         for reader in readers {
             reader.join().unwrap();
         }
+    }
+}
+
+#[test]
+fn readers_on_three_threads_never_see_a_block_change() {
+    readers_never_see_a_block_change(SlabPool::new);
+}
+
+#[test]
+#[cfg(not(all(feature = "numa", target_os = "linux")))]
+fn a_build_that_knows_of_no_nodes_refuses_a_pool_on_one() {
+    let refused = SlabPool::on_node(0, SlabOptions::default()).err().expect("it is refused");
+    assert!(refused.to_string().contains("feature \"numa\""), "{refused}");
+}
+
+#[cfg(all(feature = "numa", target_os = "linux"))]
+mod on_a_node {
+    use super::*;
+    use crate::numa::node_asked_for;
+
+    /// The first node that this process may use.
+    fn node() -> usize {
+        numa::nodes().expect("Linux says it")[0]
+    }
+
+    fn pool(options: SlabOptions) -> SlabPool {
+        SlabPool::on_node(node(), options).expect("it has memory")
+    }
+
+    #[test]
+    fn a_block_of_every_length_is_asked_of_its_node() {
+        let mut pool = pool(SlabOptions::default());
+        for len in [1, 128, 129, 1_000, 5_000, 64 * KIB, 64 * KIB + 1, 300_000] {
+            let block = block_of(&mut pool, &vec![7; len]).freeze();
+            assert_eq!(node_asked_for(&block), Some(node()), "{len} bytes");
+            assert_eq!(block.as_ptr().addr() % 64, 0, "{len} bytes");
+            let tail = block.slice(len - 1..len).unwrap();
+            drop(block);
+            assert_eq!(&*tail, [7]);
+        }
+        let elsewhere = block_of(&mut super::pool(), b"heap");
+        assert_eq!(node_asked_for(&elsewhere), None);
+    }
+
+    #[test]
+    fn a_node_that_there_is_not_is_refused() {
+        let refused = SlabPool::on_node(999, SlabOptions::default()).err().expect("refused");
+        let NodeError::NoSuchNode { node: 999, nodes } = refused else { panic!("{refused}") };
+        assert!(nodes.contains(&node()));
+    }
+
+    #[test]
+    fn a_block_that_came_back_is_handed_out_again() {
+        let mut pool = pool(SlabOptions::default());
+        let place = block_of(&mut pool, b"first").freeze().as_ptr();
+        assert_eq!(block_of(&mut pool, b"second").as_ptr(), place);
+    }
+
+    #[test]
+    fn blocks_outlive_their_pool() {
+        let mut pool = pool(SlabOptions::default());
+        let blocks: Vec<_> = (0..100).map(|_| block_of(&mut pool, &[5; 20_000]).freeze()).collect();
+        let home = Arc::downgrade(&pool.home);
+        drop(pool);
+        thread::spawn(move || assert!(blocks.iter().all(|block| **block == [5; 20_000])))
+            .join()
+            .unwrap();
+        assert!(home.upgrade().is_none());
+    }
+
+    #[test]
+    fn readers_on_three_threads_never_see_a_block_change() {
+        readers_never_see_a_block_change(pool);
     }
 }
