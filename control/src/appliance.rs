@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, AdminError, AdminServer};
 use crate::builder::{Builder, Built};
 use crate::handle::Handle;
-use crate::placement::{self, CpusError};
+use crate::placement::{self, CpusError, Place};
 use crate::stats::{State, Stats};
 
 /// Serves clients from [`Builder::start`] until it is drained.
@@ -113,6 +113,7 @@ impl Appliance {
             }
         };
         let mut appliance = Self { handle, workers: Vec::new(), addresses, admin };
+        let mut places = Vec::new();
         for (parts, streams) in assembly.parts.into_iter().zip(streams) {
             let crew = Crew {
                 handler: Arc::clone(&handler),
@@ -122,12 +123,13 @@ impl Appliance {
                 cpu: cpus.as_ref().map(|cpus| cpus[parts.index()]),
             };
             // On an error the drop of `appliance` ends the workers that run.
-            let worker = crew.start(parts, streams)?;
+            let (worker, place) = crew.start(parts, streams)?;
             appliance.workers.push(worker);
+            places.extend(place);
         }
         appliance.announce();
-        if let Some(cpus) = cpus {
-            info!(cpus = %placement::describe(&cpus), "workers are pinned");
+        if !places.is_empty() {
+            placement::announce(&places);
         }
         for address in left_out {
             warn!(%address, "this host has no IPv6; not listening there");
@@ -260,24 +262,25 @@ struct Crew<H> {
 }
 
 impl<H: Handler> Crew<H> {
+    /// Starts the thread, and returns once it is in its place, if it has one.
     fn start(
         self,
-        parts: WorkerParts,
+        mut parts: WorkerParts,
         streams: KernelStreams,
-    ) -> Result<JoinHandle<Result<Drained, String>>, StartError> {
+    ) -> Result<(JoinHandle<Result<Drained, String>>, Option<Place>), StartError> {
         let name = format!("worker-{}", parts.index());
-        let (pinned, is_pinned) = mpsc::sync_channel(1);
+        let (placed, is_placed) = mpsc::sync_channel(1);
         let run = move || {
             let Self { handler, site, config, handle, cpu } = self;
-            let _pin = match placement::pin(cpu) {
-                Ok(pin) => pin,
+            let (_pin, place) = match cpu.map(|cpu| placement::take(cpu, &mut parts)).transpose() {
+                Ok(taken) => taken.unzip(),
                 Err(error) => {
                     // The start is there to take it; the worker does not run.
-                    let _ = pinned.send(Err(error));
+                    let _ = placed.send(Err(error));
                     return Ok(Drained::default());
                 }
             };
-            let _ = pinned.send(Ok(()));
+            let _ = placed.send(Ok(place));
             // Unwind safety: after a panic nothing of the worker is used again.
             let result = catch_unwind(AssertUnwindSafe(|| {
                 Worker::new(parts, streams, handler, site, &config, SystemClock).run()
@@ -295,8 +298,8 @@ impl<H: Handler> Crew<H> {
         };
         let thread = thread::Builder::new().name(name).spawn(run).map_err(StartError::Thread)?;
         // A thread that is gone without a word has left it to `join` to say why.
-        is_pinned.recv().unwrap_or(Ok(()))?;
-        Ok(thread)
+        let place = is_placed.recv().unwrap_or(Ok(None))?;
+        Ok((thread, place))
     }
 }
 

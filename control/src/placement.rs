@@ -1,9 +1,13 @@
-//! Which worker runs on which CPU.
+//! Which worker runs on which CPU, and has its messages on which NUMA node.
 
 use std::io;
 
+use hioload_buffer::{NodeError, Pool, PoolOptions};
 use hioload_config::{Cpus, Server};
+use hioload_engine::WorkerParts;
 use hioload_mem::affinity::{PinnedThread, allowed_cpus};
+use hioload_mem::numa;
+use tracing::{info, warn};
 
 /// Why workers cannot run on the CPUs of `server.cpus`.
 #[derive(Debug, thiserror::Error)]
@@ -66,14 +70,50 @@ fn allowed_for(workers: usize) -> Result<Vec<usize>, CpusError> {
     Ok(allowed)
 }
 
-/// Keeps the calling thread on the CPU of its worker, if it has one, until the result is dropped.
-pub(crate) fn pin(cpu: Option<usize>) -> Result<Option<PinnedThread>, CpusError> {
-    Ok(cpu.map(PinnedThread::pin).transpose()?)
+/// Where a worker runs and has its messages.
+pub(crate) struct Place {
+    cpu: usize,
+    node: Option<usize>,
+    /// Why its messages do not lie on the node.
+    refused: Option<NodeError>,
 }
 
-/// Worker by worker, for the log.
-pub(crate) fn describe(cpus: &[usize]) -> String {
-    let workers =
-        cpus.iter().enumerate().map(|(worker, cpu)| format!("worker-{worker} on CPU {cpu}"));
-    workers.collect::<Vec<_>>().join(", ")
+/// Moves the calling thread to the CPU of its worker, until the result is dropped, and the worker's
+/// pool of messages to the CPU's node, where that is known.
+///
+/// # Errors
+/// When the thread cannot be kept there. A node that gives no memory is no error: the memory is
+/// that which is touched first on this CPU, which the system takes from the same node as a rule.
+pub(crate) fn take(
+    cpu: usize,
+    parts: &mut WorkerParts,
+) -> Result<(PinnedThread, Place), CpusError> {
+    let pin = PinnedThread::pin(cpu)?;
+    let node = numa::node_of_cpu(cpu);
+    let pool = node.map(|node| Pool::on_node(node, PoolOptions::default()));
+    let refused = match pool {
+        Some(Ok(pool)) => {
+            parts.set_pool(pool);
+            None
+        }
+        Some(Err(refused)) => Some(refused),
+        None => None,
+    };
+    Ok((pin, Place { cpu, node, refused }))
+}
+
+/// Tells the log where the workers are.
+pub(crate) fn announce(places: &[Place]) {
+    let all: Vec<String> = places.iter().enumerate().map(describe).collect();
+    info!(cpus = %all.join(", "), "workers are pinned");
+    let refused = places.iter().find_map(|place| Some((place.node?, place.refused.as_ref()?)));
+    if let Some((node, error)) = refused {
+        warn!(node, %error, "messages lie where they are touched first, not surely on the worker's node");
+    }
+}
+
+fn describe((worker, place): (usize, &Place)) -> String {
+    let Place { cpu, node, .. } = place;
+    let node = node.map_or_else(String::new, |node| format!(" of NUMA node {node}"));
+    format!("worker-{worker} on CPU {cpu}{node}")
 }

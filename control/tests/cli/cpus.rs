@@ -115,3 +115,34 @@ fn a_flag_that_asks_for_more_workers_than_the_list_has_cpus_is_refused() {
     assert!(text.starts_with("server.cpus: each worker needs a CPU of its own"), "{text}");
     assert!(text.contains("(server.workers is what --workers says)"), "{text}");
 }
+
+/// What the server asked for memory: the policies other than the default one, as Linux lists them.
+#[cfg(feature = "numa")]
+fn policies(server: &Server) -> std::collections::BTreeSet<String> {
+    let maps = fs::read_to_string(format!("/proc/{}/numa_maps", server.pid())).expect("it runs");
+    let policies = maps.lines().filter_map(|line| line.split(' ').nth(1));
+    policies.filter(|policy| *policy != "default").map(str::to_owned).collect()
+}
+
+#[test]
+#[cfg(feature = "numa")]
+fn messages_lie_on_the_node_of_a_pinned_worker() {
+    let cpu = cpus_here()[0];
+    let node = (0..1024)
+        .find(|node| fs::exists(format!("/sys/devices/system/cpu/cpu{cpu}/node{node}")).unwrap())
+        .expect("a node");
+    for (cpus, expected) in [(cpu.to_string().as_str(), Some(node)), ("off", None)] {
+        let text = format!("server.cpus = \"{cpus}\"\nserver.workers = 1\n");
+        let file = ConfigFile::on_free_ports(&text);
+        let mut server = Server::start(&mut hioload(&["--config", file.path()]));
+        let mut client = server.websocket();
+        client.send("hello".into()).expect("it is sent");
+        assert_eq!(client.read().expect("it comes back").to_text().unwrap(), "hello");
+        let expected_policies = expected.map(|node| format!("prefer:{node}")).into_iter().collect();
+        assert_eq!(policies(&server), expected_policies, "server.cpus = {cpus}");
+        if let Some(node) = expected {
+            let line = server.line_with("workers are pinned");
+            assert!(line.contains(&format!("worker-0 on CPU {cpu} of NUMA node {node}")), "{line}");
+        }
+    }
+}

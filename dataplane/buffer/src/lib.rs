@@ -33,5 +33,6 @@ mod table;
 
 pub use chunked::ChunkedVec;
 pub use frame::{Buffer, Frame};
+pub use hioload_mem::numa::NodeError;
 pub use pool::{Pool, PoolOptions};
 pub use table::{FrameId, FrameTable};

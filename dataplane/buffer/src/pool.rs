@@ -1,5 +1,6 @@
 //! Where buffers come from and go back to.
 
+use hioload_mem::numa::NodeError;
 use hioload_mem::slab::{SlabOptions, SlabPool};
 
 use crate::Buffer;
@@ -20,6 +21,14 @@ impl Default for PoolOptions {
     }
 }
 
+impl PoolOptions {
+    fn slab(self) -> SlabOptions {
+        let mut options = SlabOptions::default();
+        options.class_idle_bytes_max = self.idle_bytes_max;
+        options
+    }
+}
+
 /// A worker's source of buffers.
 pub struct Pool {
     slab: SlabPool,
@@ -28,9 +37,31 @@ pub struct Pool {
 impl Pool {
     /// An empty pool; memory comes with the first buffers.
     pub fn new(options: PoolOptions) -> Self {
-        let mut slab_options = SlabOptions::default();
-        slab_options.class_idle_bytes_max = options.idle_bytes_max;
-        Self { slab: SlabPool::new(slab_options) }
+        Self { slab: SlabPool::new(options.slab()) }
+    }
+
+    /// An empty pool whose buffers lie in the memory of a NUMA node: while the node has some, and
+    /// in that of the nearest one else.
+    ///
+    /// ```
+    /// use hioload_buffer::{NodeError, Pool, PoolOptions};
+    ///
+    /// # fn main() -> Result<(), NodeError> {
+    /// # let known = hioload_mem::numa::nodes().is_ok_and(|nodes| nodes.contains(&0));
+    /// # if !known { return Ok(()); }
+    /// let mut pool = Pool::on_node(0, PoolOptions::default())?;
+    /// let frame = pool.get(4096).freeze(); // 4,096 zero bytes on node 0
+    /// let head = frame.slice(0..16); // the same memory
+    /// drop((frame, head)); // back to the pool
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When this process has no memory on that node; the error says on which ones it has. In a
+    /// build without the feature `numa`, and elsewhere than on Linux, no node is known.
+    pub fn on_node(node: usize, options: PoolOptions) -> Result<Self, NodeError> {
+        Ok(Self { slab: SlabPool::on_node(node, options.slab())? })
     }
 
     /// A buffer that holds `len` zero bytes.

@@ -110,6 +110,7 @@ pub fn assemble(config: &Config, wakers: &[Arc<dyn Wake>]) -> Assembly {
         });
         parts.push(WorkerParts {
             index,
+            pool: Pool::new(PoolOptions::default()),
             mesh,
             commands: received,
             directed: requests,

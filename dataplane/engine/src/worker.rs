@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use crossbeam_utils::CachePadded;
-use hioload_buffer::{Pool, PoolOptions};
+use hioload_buffer::Pool;
 use hioload_config::Config;
 use hioload_net::{Event, FlowId, FlushState, Streams, TimerWheel};
 
@@ -65,6 +65,7 @@ impl Clock for SystemClock {
 /// [`assemble`](crate::assemble).
 pub struct WorkerParts {
     pub(crate) index: usize,
+    pub(crate) pool: Pool,
     pub(crate) mesh: MeshPort,
     pub(crate) commands: Commands,
     pub(crate) directed: Receiver<Directed>,
@@ -79,6 +80,12 @@ impl WorkerParts {
     /// The worker's number, from zero.
     pub fn index(&self) -> usize {
         self.index
+    }
+
+    /// Where the worker is to take the buffers of its messages from: a pool on its NUMA node, for
+    /// one. Without this it is a pool on the heap.
+    pub fn set_pool(&mut self, pool: Pool) {
+        self.pool = pool;
     }
 }
 
@@ -138,7 +145,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 settings,
                 registry: parts.registry,
                 counters: parts.counters,
-                pool: Pool::new(PoolOptions::default()),
+                pool: parts.pool,
                 effects: Vec::new(),
                 worker: u16::try_from(parts.index).expect("the configuration bounds the workers"),
                 next_session: 1,
