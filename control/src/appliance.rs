@@ -29,7 +29,7 @@ use crate::stats::{State, Stats};
 /// Dropping it drains it and waits, as [`stop`](Self::stop) does.
 pub struct Appliance {
     handle: Handle,
-    workers: Vec<JoinHandle<Result<Drained, String>>>,
+    workers: Vec<WorkerThread>,
     addresses: Vec<SocketAddr>,
     admin: Option<AdminServer>,
 }
@@ -251,6 +251,9 @@ impl fmt::Debug for Appliance {
     }
 }
 
+/// Ends with how its worker was drained, or why it failed.
+type WorkerThread = JoinHandle<Result<Drained, String>>;
+
 /// What every worker thread is started with.
 struct Crew<H> {
     handler: Arc<H>,
@@ -267,7 +270,7 @@ impl<H: Handler> Crew<H> {
         self,
         mut parts: WorkerParts,
         streams: KernelStreams,
-    ) -> Result<(JoinHandle<Result<Drained, String>>, Option<Place>), StartError> {
+    ) -> Result<(WorkerThread, Option<Place>), StartError> {
         let name = format!("worker-{}", parts.index());
         let (placed, is_placed) = mpsc::sync_channel(1);
         let run = move || {

@@ -12,8 +12,8 @@
 
 pub mod affinity;
 mod counting;
-mod prefetch;
 pub mod numa;
+mod prefetch;
 pub mod slab;
 mod unmask;
 
