@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hioload::testing::{ClientRequest, Harness, Received};
 use hioload::{
-    Appliance, Broadcast, CloseCode, Config, Handler, HandlerError, Message, Outbox, Page,
-    Recovery, Session, StartError,
+    Appliance, Broadcast, CloseCode, ClosedWith, Config, Handler, HandlerError, Message, Outbox,
+    Page, Recovery, Session, StartError,
 };
 
 /// Longest wait for another thread.
@@ -74,6 +74,35 @@ fn a_session_that_the_handler_ends_shows_how() {
     }
     assert_eq!(harness.stats().probes["active_clients"], 0);
     assert_eq!(harness.totals().connections, 0, "clients have ended their side");
+}
+
+/// Fails when a session ends.
+struct Mourning;
+
+impl Handler for Mourning {
+    fn on_message(
+        &self,
+        _session: &Session,
+        _message: Message<'_>,
+        _out: &mut Outbox<'_>,
+    ) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    fn on_close(&self, _session: &Session, _closed: ClosedWith, out: &mut Outbox<'_>) {
+        out.broadcast("alas");
+        panic!("too sad");
+    }
+}
+
+#[test]
+fn a_panic_on_a_close_is_counted_and_what_was_said_before_is_heard() {
+    let builder = Appliance::builder().handler(Mourning).layer(Recovery);
+    let harness = Harness::new(builder).expect("a valid builder");
+    let (leaving, staying) = (harness.open("/ws"), harness.open("/ws"));
+    leaving.close(1000, "");
+    assert_eq!(staying.texts(), ["alas"]);
+    assert_eq!((harness.totals().handler_panics, harness.totals().handler_errors), (1, 0));
 }
 
 #[test]

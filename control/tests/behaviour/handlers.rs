@@ -93,6 +93,7 @@ fn a_handler_refuses_an_upgrade_with_a_status(backend: Backend) {
     panicking.send(upgrade_request("Authorization: panic\r\n").as_bytes());
     let (head, _) = panicking.response();
     assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
+    assert_eq!(server.total("handler_panics"), 1);
     connect(&server, "ann");
 }
 

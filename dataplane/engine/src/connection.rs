@@ -3,6 +3,7 @@
 //! Bytes, deadlines and ends of stream go in; [`Effect`]s come out, which the worker carries out
 //! in order. Nothing here touches a socket or reads a clock.
 
+use std::cell::Cell;
 use std::mem;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -245,8 +246,13 @@ impl Connection {
     ) -> Result<(), Refusal> {
         let upgrade = negotiate(request, &cx.settings.upgrade_policy)?;
         let worker = WorkerId(cx.worker);
-        let asked = UpgradeRequest { request, peer: self.peer, worker, path };
-        let accept = cx.handler.on_upgrade(&asked)?;
+        let panicked = Cell::new(false);
+        let asked = UpgradeRequest { request, peer: self.peer, worker, path, panicked };
+        let decided = cx.handler.on_upgrade(&asked);
+        if asked.panicked.get() {
+            cx.counters.handler_panics.add(1);
+        }
+        let accept = decided?;
         cx.effects.push(Effect::Respond(response::switching_protocols(&upgrade, &mut cx.pool)));
         cx.effects.push(Effect::Join);
         let session = Session {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -64,6 +65,8 @@ pub struct UpgradeRequest<'a> {
     pub(crate) peer: SocketAddr,
     pub(crate) worker: WorkerId,
     pub(crate) path: PathIndex,
+    /// The handler panicked on it, and a layer caught it.
+    pub(crate) panicked: Cell<bool>,
 }
 
 impl UpgradeRequest<'_> {

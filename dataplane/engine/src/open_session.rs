@@ -117,6 +117,9 @@ impl OpenSession {
         cx.counters.sessions_closed.add(1);
         let mut out = Outbox::new(&mut cx.pool, &mut cx.effects, true);
         cx.handler.on_close(&self.session, self.close.closed_with(), &mut out);
+        if out.panicked {
+            cx.counters.handler_panics.add(1);
+        }
     }
 }
 

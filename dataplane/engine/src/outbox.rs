@@ -11,6 +11,8 @@ pub struct Outbox<'a> {
     effects: &'a mut Vec<Effect>,
     /// A Close was queued, here or before: nothing more goes to this session.
     closed: bool,
+    /// The handler panicked where it cannot return an error, and a layer caught it.
+    pub(crate) panicked: bool,
 }
 
 /// What a connection asks of its worker, in order.
@@ -38,7 +40,7 @@ pub(crate) enum Effect {
 
 impl<'a> Outbox<'a> {
     pub(crate) fn new(pool: &'a mut Pool, effects: &'a mut Vec<Effect>, closed: bool) -> Self {
-        Self { pool, effects, closed }
+        Self { pool, effects, closed, panicked: false }
     }
 
     /// Whether a Close was queued.
@@ -46,8 +48,9 @@ impl<'a> Outbox<'a> {
         self.closed
     }
 
-    /// Sends to every session of the appliance, whatever its path, this one included unless the configuration says
-    /// otherwise (`broadcast.include_sender`). Encoded once, queued by reference.
+    /// Sends to every session of the appliance, whatever its path, this one included unless the
+    /// configuration says otherwise (`broadcast.include_sender`). Encoded once, queued by
+    /// reference.
     pub fn broadcast<'m>(&mut self, message: impl Into<Message<'m>>) {
         let frame = encode::forward(message.into(), self.pool);
         self.effects.push(Effect::Publish(frame));

@@ -13,7 +13,7 @@ use crate::{
 /// Catches panics of the handler inside.
 ///
 /// A panic in `on_upgrade` answers 500; in `on_open` or `on_message` it closes the session with
-/// 1011 and is counted; in `on_close` it is logged. The handler is shared by all sessions, and
+/// 1011. Each is logged and counted (`handler_panics`), one in `on_close`, too. The handler is shared by all sessions, and
 /// goes on being called after a panic: its locks may be poisoned, its state half changed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recovery;
@@ -38,6 +38,7 @@ impl<H: Handler> Handler for Recovering<H> {
         catch_unwind(AssertUnwindSafe(|| self.inner.on_upgrade(request))).unwrap_or_else(|panic| {
             let error = HandlerError::from_panic(&*panic);
             error!(peer = %request.peer(), %error, "handler failed on an upgrade");
+            request.panicked.set(true);
             Err(Refusal::new(500, "the server failed on this request"))
         })
     }
@@ -60,6 +61,7 @@ impl<H: Handler> Handler for Recovering<H> {
         if let Err(panic) = result {
             let error = HandlerError::from_panic(&*panic);
             error!(session = %session.id(), %error, "handler failed on a close");
+            out.panicked = true;
         }
     }
 }
