@@ -6,7 +6,7 @@ use std::time::Duration;
 use hioload::testing::{ClientRequest, Harness, Received};
 use hioload::{
     Appliance, Broadcast, CloseCode, ClosedWith, Config, Handler, HandlerError, Message, Outbox,
-    Page, Recovery, Session, StartError,
+    Page, PerWorker, Recovery, Session, StartError,
 };
 
 /// Longest wait for another thread.
@@ -186,6 +186,35 @@ fn clients_of_several_workers_hear_each_other() {
     clients.iter().for_each(|client| assert_eq!(client.texts(), expected));
     let workers = harness.stats().workers;
     assert!(workers.iter().all(|worker| worker["sessions_opened"] == 2));
+}
+
+/// Tells each client how many its worker has had.
+struct PerWorkerCount(PerWorker<u32>);
+
+impl Handler for PerWorkerCount {
+    fn on_open(&self, session: &Session, out: &mut Outbox<'_>) -> Result<(), HandlerError> {
+        let mut count = self.0.get(session.worker());
+        *count += 1;
+        out.send(format!("{} of worker {}", *count, session.worker().get()).as_str());
+        Ok(())
+    }
+
+    fn on_message(
+        &self,
+        _session: &Session,
+        _message: Message<'_>,
+        _out: &mut Outbox<'_>,
+    ) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn state_of_a_worker_is_its_own() {
+    let builder = Appliance::builder().handler(PerWorkerCount(PerWorker::default()));
+    let harness = Harness::with_workers(builder, 2).expect("a valid builder");
+    let heard: Vec<_> = (0..4).flat_map(|_| harness.open("/ws").texts()).collect();
+    assert_eq!(heard, ["1 of worker 0", "1 of worker 1", "2 of worker 0", "2 of worker 1"]);
 }
 
 #[test]

@@ -115,9 +115,10 @@ impl Accept {
     /// the value need not be `Sync`.
     ///
     /// ```
+    /// # use hioload_engine as hioload;
     /// use std::cell::Cell;
     ///
-    /// use hioload_engine::{
+    /// use hioload::{
     ///     Accept, Handler, HandlerError, Message, Outbox, Refusal, Session, UpgradeRequest,
     /// };
     ///

@@ -25,9 +25,10 @@ impl WorkerId {
 /// [`for_each`](Self::for_each), which is how a probe sums up.
 ///
 /// ```
+/// # use hioload_engine as hioload;
 /// use std::sync::Arc;
 ///
-/// use hioload_engine::{Handler, HandlerError, Message, Outbox, PerWorker, Session};
+/// use hioload::{Handler, HandlerError, Message, Outbox, PerWorker, Session};
 ///
 /// struct Shouting {
 ///     scratch: Arc<PerWorker<String>>,
