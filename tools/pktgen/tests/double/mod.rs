@@ -46,6 +46,8 @@ pub(crate) struct Manners {
     pub(crate) stall: Option<(usize, Duration)>,
     /// When this message comes, all connections but that of its sender end.
     pub(crate) throws_out_at: Option<usize>,
+    /// The roll call is not heard before so many clients are there.
+    pub(crate) clients_min: usize,
     /// Every client is pinged when it comes, and thrown out unless it answers before long.
     pub(crate) pings: bool,
 }
@@ -57,6 +59,7 @@ impl Default for Manners {
             sender_included: true,
             stall: None,
             throws_out_at: None,
+            clients_min: 0,
             pings: false,
         }
     }
@@ -80,6 +83,8 @@ struct Hub {
 struct Client {
     socket: TcpStream,
     held_back: Option<Vec<u8>>,
+    /// It got a Close; nothing may follow.
+    is_closed: bool,
 }
 
 impl Double {
@@ -117,7 +122,7 @@ fn serve(socket: TcpStream, hub: &Mutex<Hub>, manners: Manners) {
     let Ok(mut websocket) = tungstenite::accept(socket) else { return };
     let number = {
         let mut hub = lock(hub);
-        hub.clients.push(Client { socket: writer, held_back: None });
+        hub.clients.push(Client { socket: writer, held_back: None, is_closed: false });
         hub.clients.len() - 1
     };
     if manners.pings {
@@ -144,6 +149,9 @@ fn end(websocket: &mut WebSocket<TcpStream>) {
 fn publish(hub: &Mutex<Hub>, sender: usize, message: &[u8], manners: Manners) {
     let mut hub = lock(hub);
     let is_roll_call = message[24..28] == [0xff; 4];
+    if is_roll_call && hub.clients.len() < manners.clients_min {
+        return;
+    }
     let number = hub.messages;
     hub.messages += usize::from(!is_roll_call);
     if let Some((_, pause)) = manners.stall.filter(|(at, _)| *at == number && !is_roll_call) {
@@ -168,6 +176,9 @@ fn publish(hub: &Mutex<Hub>, sender: usize, message: &[u8], manners: Manners) {
 impl Client {
     fn deliver(&mut self, act: Act, message: &[u8]) -> io::Result<()> {
         let mut wire = Vec::new();
+        if self.is_closed {
+            return Ok(());
+        }
         match act {
             Act::Deliver => frame(&mut wire, message),
             Act::Lose => return Ok(()),
@@ -184,7 +195,10 @@ impl Client {
                 frame(&mut wire, &damaged);
             }
             Act::Cut(len) => frame(&mut wire, &message[..len]),
-            Act::Raw(bytes) => wire = bytes,
+            Act::Raw(bytes) => {
+                self.is_closed = bytes[0] == 0x88;
+                wire = bytes;
+            }
             Act::HangUp => return self.socket.shutdown(std::net::Shutdown::Both),
         }
         wire.extend(self.held_back.take().unwrap_or_default());
