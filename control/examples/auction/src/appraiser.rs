@@ -2,12 +2,12 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use hioload::Handle;
+use hioload::{DirectedError, Handle, SessionId};
 
 /// What a bidder wants to know.
 #[derive(Debug)]
 pub(crate) struct Question {
-    pub(crate) from: String,
+    pub(crate) from: SessionId,
 }
 
 /// Answers questions one after the other.
@@ -24,9 +24,11 @@ impl Appraiser {
     /// Answers until the appliance of `handle` has stopped.
     pub fn run(self, handle: &Handle) {
         for Question { from, .. } in self.questions {
-            let answer = format!("for {from}: the appraiser says {}", appraise());
-            if handle.publish(answer.as_str()).is_err() {
-                return;
+            let answer = format!("the appraiser says {}", appraise());
+            match handle.send(from, answer.as_str()) {
+                // Who asked may have left meanwhile.
+                Ok(()) | Err(DirectedError::NotOpen(_) | DirectedError::Busy) => {}
+                Err(_) => return,
             }
         }
     }

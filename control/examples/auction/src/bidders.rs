@@ -76,7 +76,7 @@ impl Handler for Bidders {
         } else if text == "appraise" {
             // This takes long, so a thread does it, which answers by itself. Waiting for it here
             // would hold up every other session of this worker.
-            self.questions.send(Question { from: bidder.name.clone() })?;
+            self.questions.send(Question { from: session.id() })?;
         } else {
             bidder.nonsense.set(bidder.nonsense.get() + 1);
             if bidder.nonsense.get() >= NONSENSE_MAX {
