@@ -80,12 +80,11 @@ impl ExclusiveBlock {
     /// Gives the memory to the system.
     pub(super) fn free(self) {
         let layout = Header::layout(self.header().capacity);
-        // The header has a reference of its own, which goes before the memory does.
-        let home = Arc::clone(&self.header().home);
-        home.count_freed(layout.size());
         let block = self.into_raw().as_ptr();
-        // SAFETY: `self` was the only owner, and `allocate` had initialized the header.
-        unsafe { block.drop_in_place() };
+        // SAFETY: `self` was the only owner, and `allocate` had initialized the header, which is
+        // moved out here and not used in its place again.
+        let Header { home, .. } = unsafe { block.read() };
+        home.count_freed(layout.size());
         // SAFETY: `allocate` got the memory of this home, with the layout of this capacity.
         unsafe { home.memory().dealloc(block.cast(), layout) };
         // With the last block of a dead pool this frees the home as well.
