@@ -11,6 +11,9 @@ use crate::{ConfigError, Cpus, ListenAddress, Secret, check, print, read};
 /// The most workers there can be: more than any host this is meant for has CPUs.
 pub const WORKERS_MAX: usize = 512;
 
+/// More clients than any host this is meant for can have.
+pub(crate) const CLIENTS_MAX: usize = 100_000_000;
+
 /// Everything the appliance can be told. `Config::default()` is what it does with no file at all.
 ///
 /// A `Config` from `load` or `parse` is valid. One that is built or changed in code is to be
@@ -25,7 +28,7 @@ pub struct Config {
     pub broadcast: Broadcast,
     /// `[tcp]`: options of the connections.
     pub tcp: Tcp,
-    /// `[limits]`: what a client may cost before it is a session.
+    /// `[limits]`: how many clients there may be, and what one may cost.
     pub limits: Limits,
     /// `[control]`: administration, stopping, logs.
     pub control: Control,
@@ -194,9 +197,21 @@ pub struct Tcp {
     pub keepalive: Option<Duration>,
 }
 
-/// `[limits]`: what a client may cost before it is a session.
+/// `[limits]`: how many clients there may be, and what one may cost. All limits hold over all
+/// workers together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
+    /// Sessions in all. Default: `Auto`.
+    pub sessions_max: SessionsMax,
+    /// Sessions of one address prefix; `None` for no limit. Default: `None`.
+    pub sessions_per_prefix_max: Option<usize>,
+    /// Connections that come from one address prefix, whether they are sessions or not; `None` for
+    /// no limit. Default: `None`.
+    pub connections_per_prefix_max: Option<usize>,
+    /// Leading bits of an IPv4 address that make its prefix, 1 to 32. Default: 32.
+    pub prefix_v4_bits: u8,
+    /// Leading bits of an IPv6 address that make its prefix, 1 to 128. Default: 64.
+    pub prefix_v6_bits: u8,
     /// How long a client may take from connecting to the end of its request, and from an answer on
     /// a connection that is kept to the end of the next one. Default: 10 s.
     pub handshake_timeout: Duration,
@@ -204,6 +219,18 @@ pub struct Limits {
     pub handshake_bytes_max: usize,
     /// The most header fields in a request. Default: 64.
     pub handshake_headers_max: usize,
+}
+
+/// How many sessions there may be at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SessionsMax {
+    /// As many as the file descriptors of the process allow.
+    #[default]
+    Auto,
+    /// At most this many, or as many as the file descriptors allow where that is less.
+    Count(usize),
+    /// No limit: once the file descriptors are used up, new clients wait.
+    Off,
 }
 
 /// `[control]`: administration, stopping, logs.
@@ -336,6 +363,11 @@ impl Default for Tcp {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            sessions_max: SessionsMax::Auto,
+            sessions_per_prefix_max: None,
+            connections_per_prefix_max: None,
+            prefix_v4_bits: 32,
+            prefix_v6_bits: 64,
             handshake_timeout: Duration::from_secs(10),
             handshake_bytes_max: 8 << 10,
             handshake_headers_max: 64,

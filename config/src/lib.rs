@@ -39,7 +39,7 @@ mod syntax;
 
 pub use config::{
     AdminAddress, Broadcast, Config, Control, Datapath, Limits, LogFormat, LogLevel, Origins,
-    Publish, Server, SlowConsumer, Tcp, WORKERS_MAX, WebSocket,
+    Publish, Server, SessionsMax, SlowConsumer, Tcp, WORKERS_MAX, WebSocket,
 };
 pub use cpus::Cpus;
 pub use error::{ConfigError, Fault, Place};

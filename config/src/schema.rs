@@ -6,9 +6,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::config::{WORKERS_MAX, workers_suggested};
+use crate::config::{CLIENTS_MAX, WORKERS_MAX, workers_suggested};
 use crate::kind::{
-    Admin, Auto, Choice, Count, CpuList, Flag, Kind, Listen, OriginList, Size, Subprotocols, Time,
+    Admin, Auto, Choice, Count, CpuList, Flag, Kind, Listen, OriginList, Sessions, Size, Subprotocols, Time,
     Token, UrlPath, Word,
 };
 use crate::{Broadcast, Config, Control, Limits, Server, Tcp, WebSocket};
@@ -60,6 +60,10 @@ const KEEPALIVE: Time = Time { min: Duration::from_secs(1), max: Duration::from_
 
 fn or_off(kind: Time) -> Word<Time, Duration> {
     Word { word: "off", synonym: Some(Duration::ZERO), kind }
+}
+
+fn or_unlimited(kind: Count<usize>) -> Word<Count<usize>, usize> {
+    Word { word: "off", synonym: None, kind }
 }
 
 fn or_system(kind: Size) -> Word<Size, usize> {
@@ -116,6 +120,15 @@ fn tcp(tcp: &mut Tcp, visitor: &mut impl Visitor) {
 }
 
 fn limits(limits: &mut Limits, visitor: &mut impl Visitor) {
+    visitor.key(key("limits", "sessions_max"), &Sessions, &mut limits.sessions_max);
+    let count = or_unlimited(Count { min: 1, max: CLIENTS_MAX });
+    let name = key("limits", "sessions_per_prefix_max");
+    visitor.key(name, &count, &mut limits.sessions_per_prefix_max);
+    let name = key("limits", "connections_per_prefix_max");
+    visitor.key(name, &count, &mut limits.connections_per_prefix_max);
+    let bits = |max| Count { min: 1_u8, max };
+    visitor.key(key("limits", "prefix_v4"), &bits(32), &mut limits.prefix_v4_bits);
+    visitor.key(key("limits", "prefix_v6"), &bits(128), &mut limits.prefix_v6_bits);
     visitor.key(key("limits", "handshake_timeout"), &TIMEOUT, &mut limits.handshake_timeout);
     // The longest path that is taken and the fields an upgrade needs must fit.
     let bytes = Size { min: 512, max: MIB };

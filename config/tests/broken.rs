@@ -60,10 +60,10 @@ worker = 2",
     },
     Broken {
         rule: "an unknown key that is like no other",
-        text: "[limits]
+        text: "[tcp]
 speed = 2",
-        answer: "hioload.toml:2:1: limits.speed: unknown key: [limits] has handshake_timeout, \
-         handshake_max, handshake_headers_max",
+        answer: "hioload.toml:2:1: tcp.speed: unknown key: [tcp] has accept_backlog, send_buffer, \
+         receive_buffer, nodelay, keepalive",
     },
     Broken {
         rule: "a key of another table",
@@ -211,6 +211,19 @@ handshake_max = 100",
 handshake_headers_max = 4",
         answer: "hioload.toml:2:25: limits.handshake_headers_max: expected a whole number from 5 to \
          256, got 4",
+    },
+    Broken {
+        rule: "a limit that would let nobody in",
+        text: "[limits]
+sessions_max = 0",
+        answer: "hioload.toml:2:16: limits.sessions_max: expected a whole number from 1 to \
+         100000000 or \"off\" or \"auto\", got 0",
+    },
+    Broken {
+        rule: "a prefix longer than an address",
+        text: "[limits]
+prefix_v4 = 33",
+        answer: "hioload.toml:2:13: limits.prefix_v4: expected a whole number from 1 to 32, got 33",
     },
     Broken {
         rule: "a timeout of zero",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hioload_config::{
-    AdminAddress, Config, Cpus, Datapath, LogFormat, LogLevel, Origins, Publish, Secret,
+    AdminAddress, Config, Cpus, Datapath, LogFormat, LogLevel, Origins, Publish, Secret, SessionsMax,
     SlowConsumer,
 };
 
@@ -72,6 +72,11 @@ fn every_key_reaches_its_field() {
         nodelay = false
         keepalive = "1h"
         [limits]
+        sessions_max = 5000
+        sessions_per_prefix_max = 50
+        connections_per_prefix_max = 60
+        prefix_v4 = 24
+        prefix_v6 = 56
         handshake_timeout = "3s"
         handshake_max = "4 KiB"
         handshake_headers_max = 32
@@ -108,6 +113,10 @@ fn every_key_reaches_its_field() {
     assert_eq!(config.tcp.receive_buffer_bytes, Some(32_768));
     assert!(!config.tcp.nodelay);
     assert_eq!(config.tcp.keepalive, Some(Duration::from_secs(3600)));
+    assert_eq!(config.limits.sessions_max, SessionsMax::Count(5000));
+    assert_eq!(config.limits.sessions_per_prefix_max, Some(50));
+    assert_eq!(config.limits.connections_per_prefix_max, Some(60));
+    assert_eq!((config.limits.prefix_v4_bits, config.limits.prefix_v6_bits), (24, 56));
     assert_eq!(config.limits.handshake_timeout, Duration::from_secs(3));
     assert_eq!(config.limits.handshake_bytes_max, 4096);
     assert_eq!(config.limits.handshake_headers_max, 32);
@@ -126,10 +135,14 @@ fn words_and_zeros_turn_things_off() {
         websocket.ping_interval = "0s"
         tcp.send_buffer = "system"
         tcp.keepalive = "off"
+        limits.sessions_max = "off"
+        limits.sessions_per_prefix_max = "off"
         control.admin = "off"
         control.admin_token = "off"
         "#,
     );
+    assert_eq!(config.limits.sessions_max, SessionsMax::Off);
+    assert_eq!(config.limits.sessions_per_prefix_max, None);
     assert_eq!(config.websocket.ping_interval, None);
     assert_eq!(config.tcp.send_buffer_bytes, None);
     assert_eq!(config.tcp.keepalive, None);
@@ -202,6 +215,11 @@ nodelay = true
 keepalive = "off"
 
 [limits]
+sessions_max = "auto"
+sessions_per_prefix_max = "off"
+connections_per_prefix_max = "off"
+prefix_v4 = 32
+prefix_v6 = 64
 handshake_timeout = "10s"
 handshake_max = "8 KiB"
 handshake_headers_max = 64

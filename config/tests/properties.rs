@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hioload_config::{
     AdminAddress, Broadcast, Config, Control, Cpus, Datapath, Limits, ListenAddress, LogFormat,
-    LogLevel, Origins, Publish, Secret, Server, SlowConsumer, Tcp, WebSocket,
+    LogLevel, Origins, Publish, Secret, Server, SessionsMax, SlowConsumer, Tcp, WebSocket,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -236,13 +236,24 @@ fn tcp() -> impl Strategy<Value = Tcp> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    (duration(), 512..1_000_000_usize, 5..257_usize).prop_map(
-        |(handshake_timeout, handshake_bytes_max, handshake_headers_max)| Limits {
-            handshake_timeout,
-            handshake_bytes_max,
-            handshake_headers_max,
-        },
-    )
+    let sessions_max = prop_oneof![
+        Just(SessionsMax::Auto),
+        Just(SessionsMax::Off),
+        (0..1_000_000_usize).prop_map(SessionsMax::Count),
+    ];
+    let count = || option::of(1..1_000_000_usize);
+    let clients = (sessions_max, count(), count(), 1..=32_u8, 1..=128_u8);
+    let handshake = (duration(), 512..1_000_000_usize, 5..257_usize);
+    (clients, handshake).prop_map(|(clients, handshake)| Limits {
+        sessions_max: clients.0,
+        sessions_per_prefix_max: clients.1,
+        connections_per_prefix_max: clients.2,
+        prefix_v4_bits: clients.3,
+        prefix_v6_bits: clients.4,
+        handshake_timeout: handshake.0,
+        handshake_bytes_max: handshake.1,
+        handshake_headers_max: handshake.2,
+    })
 }
 
 fn control() -> impl Strategy<Value = Control> {

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, AdminError, AdminServer};
 use crate::builder::{Builder, Built};
+use crate::descriptors;
 use crate::handle::Handle;
 use crate::placement::{self, CpusError, Place};
 use crate::stats::{State, Stats};
@@ -92,11 +93,14 @@ impl Appliance {
         L: Layer<H>,
     {
         builder.check()?;
-        let config = builder.config.clone();
+        let mut config = builder.config.clone();
         if config.server.datapath == Datapath::Dpdk {
             return Err(StartError::NoDpdk);
         }
         let cpus = placement::cpus_of_workers(&config.server)?;
+        let descriptors = descriptors::soft_limit();
+        let sessions_max = descriptors::sessions_max(&config, descriptors);
+        config.limits.sessions_max = sessions_max.value;
         let (Listening { addresses, inlets }, left_out) = bind(&config)?;
         let streams: Vec<KernelStreams> = inlets
             .into_iter()
@@ -134,6 +138,7 @@ impl Appliance {
         for address in left_out {
             warn!(%address, "this host has no IPv6; not listening there");
         }
+        sessions_max.report(descriptors);
         Ok(appliance)
     }
 

@@ -195,6 +195,7 @@ mod appliance;
 mod broadcast;
 mod builder;
 mod chat;
+mod descriptors;
 mod handle;
 mod metrics;
 mod placement;

@@ -13,7 +13,7 @@ pub use address::AdminAddressError;
 pub(crate) use address::{Admin, Listen, overlap};
 pub(crate) use choice::{Choice, Flag};
 pub(crate) use cpus::CpuList;
-pub(crate) use number::{Auto, Count, Size, Time, Word};
+pub(crate) use number::{Auto, Count, Sessions, Size, Time, Word};
 pub(crate) use text::{OriginList, Subprotocols, Token, UrlPath};
 
 use std::fmt::{self, Write as _};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::{Kind, Refusal, shown, toml_string};
-use crate::{duration, size};
+use crate::config::CLIENTS_MAX;
+use crate::{SessionsMax, duration, size};
 
 /// A whole number from `min` to `max`.
 pub(crate) struct Count<T> {
@@ -146,6 +147,41 @@ impl<T, K: Kind<T>> Kind<T> for Auto<K, T> {
     /// The value itself: what is printed says what will happen on this host.
     fn print(&self, value: &T) -> String {
         self.kind.print(value)
+    }
+}
+
+/// `"auto"`, `"off"`, or the number of sessions that there may be.
+pub(crate) struct Sessions;
+
+impl Sessions {
+    const COUNT: Word<Count<usize>, usize> =
+        Word { word: "off", synonym: None, kind: Count { min: 1, max: CLIENTS_MAX } };
+}
+
+impl Kind<SessionsMax> for Sessions {
+    fn read(&self, value: &DeValue<'_>) -> Result<SessionsMax, Vec<Refusal>> {
+        if value.as_str() == Some("auto") {
+            return Ok(SessionsMax::Auto);
+        }
+        match Self::COUNT.read(value) {
+            Ok(count) => Ok(count.map_or(SessionsMax::Off, SessionsMax::Count)),
+            Err(refusals) => Err(or_word(refusals, "auto")),
+        }
+    }
+
+    fn check(&self, value: &SessionsMax) -> Vec<Refusal> {
+        match value {
+            SessionsMax::Auto | SessionsMax::Off => Vec::new(),
+            SessionsMax::Count(count) => or_word(Self::COUNT.check(&Some(*count)), "auto"),
+        }
+    }
+
+    fn print(&self, value: &SessionsMax) -> String {
+        match value {
+            SessionsMax::Auto => toml_string("auto"),
+            SessionsMax::Off => toml_string("off"),
+            SessionsMax::Count(count) => count.to_string(),
+        }
     }
 }
 

@@ -13,8 +13,14 @@ use crate::scene::wait_until;
 
 on_every_backend!(a_server_without_descriptors_serves_those_it_has);
 
+/// Sessions take what there is.
+const UNLIMITED: &str = "
+    server.workers = 1
+    limits.sessions_max = \"off\"
+";
+
 fn a_server_without_descriptors_serves_those_it_has(backend: Backend) {
-    let process = Process::start(backend, "server.workers = 1", "ulimit -n 64");
+    let process = Process::start(backend, UNLIMITED, "ulimit -n 64");
     // Open before descriptors run out, since it needs one, too.
     let mut admin = Admin::connect(&process);
 

@@ -13,6 +13,7 @@ mod drain;
 mod garbage;
 mod handlers;
 mod lifecycle;
+mod limits;
 mod mesh;
 mod pages;
 #[cfg(unix)]

@@ -41,6 +41,11 @@ impl Server {
         wait_until(name, || self.total(name) >= least);
     }
 
+    /// Waits until a gauge has this value.
+    pub(crate) fn wait_until_total(&self, name: &str, value: u64) {
+        wait_until(name, || self.total(name) == value);
+    }
+
     /// The server still does its work for a client that comes now.
     pub(crate) fn serves_the_next_client(&self) {
         let mut client = Client::connect(self.address());

@@ -45,6 +45,19 @@ fn on_a_host_without_ipv6_the_first_line_is_the_first_nevertheless() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_limit_of_sessions_that_descriptors_do_not_allow_is_lowered_with_a_warning() {
+    let file = ConfigFile::on_free_ports("server.workers = 1\nlimits.sessions_max = 200\n");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -n 256\nexec \"$0\" --config \"$1\""]);
+    shell.arg(env!("CARGO_BIN_EXE_hioload")).arg(file.path()).env_remove("RUST_LOG");
+    let line = Server::start(&mut shell).line_with("limits.sessions_max");
+    // 32 for the process, 65 for the admin interface, 3 for the worker, 16 for other connections.
+    assert!(line.contains(" WARN ") && line.contains("sessions_max=140 "), "{line}");
+    assert!(line.contains("configured=200 descriptors=256"), "{line}");
+}
+
+#[test]
 fn sigterm_and_sigint_close_the_clients_and_end_with_0() {
     for signal in ["TERM", "INT"] {
         let file = ConfigFile::on_free_ports("");

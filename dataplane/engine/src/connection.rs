@@ -262,6 +262,8 @@ impl Connection {
         cx: &mut Context<H>,
     ) -> Result<(), Refusal> {
         let upgrade = negotiate(request, &cx.settings.upgrade_policy)?;
+        let client = self.peer().ip();
+        cx.admission.enter(client).map_err(|limit| limit.refuse(&cx.counters))?;
         let worker = WorkerId(cx.worker);
         let panicked = Cell::new(false);
         let asked = UpgradeRequest { request, peer: self.peer(), worker, path, panicked };
@@ -269,7 +271,7 @@ impl Connection {
         if asked.panicked.get() {
             cx.counters.handler_panics.add(1);
         }
-        let accept = decided?;
+        let accept = decided.inspect_err(|_| cx.admission.leave(client))?;
         cx.effects.push(Effect::Respond(response::switching_protocols(&upgrade, &mut cx.pool)));
         cx.effects.push(Effect::Join);
         let session = Session {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 use hioload_buffer::{Frame, Pool};
 
+use crate::admission::Admission;
 use crate::counters::Counters;
 use crate::drain::Intake;
 use crate::latency::Publication;
@@ -21,6 +22,7 @@ pub(crate) struct Context<H> {
     pub(crate) site: Arc<Site>,
     pub(crate) settings: Settings,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) counters: Arc<CachePadded<Counters>>,
     pub(crate) pool: Pool,
     /// What the connection in hand has asked for so far.

@@ -15,6 +15,7 @@ use hioload_protocol::ws::{Message, encode};
 pub(crate) use self::sessions::{DIRECTED_MAX, Directed};
 pub use self::sessions::{DirectedError, SessionInfo, SessionPage};
 
+use crate::admission::Admission;
 use crate::counters::{Counters, Totals};
 use crate::latency::{Latencies, Latency, Publication};
 use crate::mesh::mesh;
@@ -91,6 +92,7 @@ pub struct Assembly {
 pub fn assemble(config: &Config, wakers: &[Arc<dyn Wake>]) -> Assembly {
     let registry = Arc::new(Registry::new(config.server.session_shards, wakers.len()));
     let epoch = Epoch(Instant::now());
+    let admission = Arc::new(Admission::new(&config.limits));
     let (publications, published) = bounded(PUBLICATIONS_MAX);
     // One worker publishes for the control plane, so that its messages keep their order.
     let mut published = Some(published);
@@ -119,6 +121,7 @@ pub fn assemble(config: &Config, wakers: &[Arc<dyn Wake>]) -> Assembly {
             latency,
             registry: Arc::clone(&registry),
             epoch,
+            admission: Arc::clone(&admission),
         });
     }
     let pool = Mutex::new(Pool::new(PoolOptions::default()));

@@ -80,6 +80,12 @@ counters! {
     http_refusals: Counter,
     /// HTTP requests whose answer panicked
     http_panics: Counter,
+    /// Upgrades refused since there were limits.sessions_max sessions
+    limit_sessions: Counter,
+    /// Upgrades refused since their prefix had limits.sessions_per_prefix_max sessions
+    limit_sessions_per_prefix: Counter,
+    /// Connections refused since their prefix had limits.connections_per_prefix_max of them
+    limit_connections_per_prefix: Counter,
     /// Connections given up because their request did not come in time
     handshake_timeouts: Counter,
     /// WebSocket sessions opened

@@ -10,6 +10,7 @@
 //! wait in place, an allocation per delivery, a message that is dropped between workers.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod connection;
 mod connection_log;
 mod context;

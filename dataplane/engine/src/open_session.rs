@@ -117,6 +117,7 @@ impl OpenSession {
     /// Tells the handler that the session has ended.
     pub(crate) fn end<H: Handler>(&mut self, cx: &mut Context<H>) {
         cx.registry.remove(self.session.id);
+        cx.admission.leave(self.session.peer.ip());
         cx.counters.sessions_closed.add(1);
         let mut out = Outbox::new(&mut cx.pool, &mut cx.effects, true);
         cx.handler.on_close(&self.session, self.close.closed_with(), &mut out);

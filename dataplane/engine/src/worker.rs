@@ -16,6 +16,7 @@ use hioload_buffer::Pool;
 use hioload_config::Config;
 use hioload_net::{Event, FlowId, FlushState, Streams, TimerWheel};
 
+use crate::admission::Admission;
 use crate::connection::Connection;
 use crate::connection_log::ConnectionLog;
 use crate::context::Context;
@@ -74,6 +75,7 @@ pub struct WorkerParts {
     pub(crate) latency: Arc<CachePadded<Latency>>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) epoch: Epoch,
+    pub(crate) admission: Arc<Admission>,
 }
 
 impl WorkerParts {
@@ -144,6 +146,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 site,
                 settings,
                 registry: parts.registry,
+                admission: parts.admission,
                 counters: parts.counters,
                 pool: parts.pool,
                 effects: Vec::new(),

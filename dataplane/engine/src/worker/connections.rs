@@ -4,10 +4,13 @@ use std::mem;
 
 use hioload_buffer::Frame;
 use hioload_net::{Flow, FlowId, Place, ReadState, Streams};
+use hioload_protocol::http::response;
+use tracing::debug;
 
 use super::{Clock, Worker};
 use hioload_protocol::ws::CloseCode;
 
+use crate::admission::Limit;
 use crate::connection::Connection;
 use crate::connection_log::EndedConnection;
 use crate::drain::{EndCause, Intake};
@@ -23,10 +26,28 @@ const RESPONSE_BYTES_MAX: usize = 512 << 10;
 
 impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     pub(super) fn open(&mut self, flow: Flow) {
+        if let Err(limit) = self.cx.admission.connect(flow.peer.ip()) {
+            return self.turn_away(flow, limit);
+        }
         let connection = Connection::new(flow.id, flow.peer, &self.cx);
         self.connections.insert(flow.id, connection);
         self.readable.insert(flow.id);
         self.rearm(flow.id);
+    }
+
+    /// Answers a connection that is one too many, as far as can be done at once: waiting for its
+    /// request, or for its end, would let it stay.
+    fn turn_away(&mut self, flow: Flow, limit: Limit) {
+        let refusal = limit.refuse(&self.cx.counters);
+        debug!(peer = %flow.peer, why = refusal.detail(), "turned away");
+        let frame = response::refusal(&refusal, false, false, &mut self.cx.pool);
+        // What is not read when a connection is closed resets it, perhaps under the answer.
+        self.streams.read(flow.id, |_| {});
+        queue(&mut self.streams, frame, |streams, id| {
+            streams.enqueue_control(flow.id, id, Place::Behind);
+        });
+        self.streams.flush(flow.id);
+        self.streams.close(flow.id);
     }
 
     pub(super) fn read(&mut self, flow: FlowId) {
@@ -148,6 +169,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     /// Ends a connection here and now, in whatever state it is.
     pub(super) fn give_up(&mut self, flow: FlowId, cause: EndCause) {
         let Some(mut connection) = self.connections.remove(flow) else { return };
+        self.cx.admission.disconnect(connection.peer().ip());
         let was_open = connection.is_open();
         connection.lose(&mut self.cx);
         self.hub.forget(flow);

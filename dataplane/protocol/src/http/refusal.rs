@@ -62,6 +62,14 @@ impl Refusal {
         refusal
     }
 
+    /// 429: this client has, or asks for, more than its share (RFC 6585 section 4). It may try again
+    /// after so many seconds; the connection closes.
+    pub fn too_many(detail: impl Into<Cow<'static, str>>, retry_after_s: u32) -> Self {
+        let mut refusal = Self::new(429, detail).closing();
+        refusal.headers.push("Retry-After", retry_after_s.to_string());
+        refusal
+    }
+
     /// The same refusal with one more header field.
     ///
     /// # Errors

@@ -1,0 +1,150 @@
+//! Limits: who is one too many is told so and counted, and the next honest client is served.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::Backend;
+use crate::client::{Client, upgrade_request};
+use crate::on_every_backend;
+use crate::scene::Server;
+
+on_every_backend!(
+    a_session_too_many_is_told_to_come_back_later,
+    sessions_of_one_prefix_leave_room_for_others,
+    connections_that_say_nothing_do_not_keep_other_prefixes_out,
+    a_refusal_by_the_handler_takes_no_place,
+);
+
+/// The answer to an upgrade that is refused: its status line, the field that says when to come
+/// back, and the line that says why.
+fn refused(mut client: Client) -> (String, String, String) {
+    let (head, body) = client.response();
+    let retry = head.lines().find(|line| line.starts_with("Retry-After: ")).unwrap_or_default();
+    let line = head.lines().next().unwrap_or_default();
+    assert!(head.contains("\r\nConnection: close\r\n"), "{head}");
+    assert!(client.is_at_end());
+    (line.to_owned(), retry.to_owned(), String::from_utf8(body).expect("text"))
+}
+
+fn asking(server: &Server, source: IpAddr) -> Client {
+    let mut client = Client::tcp_from(source, server.address());
+    client.send(upgrade_request("").as_bytes());
+    client
+}
+
+/// Another host, on loopback.
+fn other_host(number: u8) -> IpAddr {
+    Ipv4Addr::new(127, 0, 7, number).into()
+}
+
+fn leave(server: &Server, mut client: Client) {
+    let closed = server.total("sessions_closed");
+    client.send_close(1000);
+    client.until_close();
+    server.wait_for("sessions_closed", closed + 1);
+}
+
+fn a_session_too_many_is_told_to_come_back_later(backend: Backend) {
+    let server = Server::broadcast(
+        backend,
+        "
+        server.workers = 2
+        limits.sessions_max = 5
+    ",
+    );
+    // More than a worker's share: the limit is one for all of them.
+    let mut clients: Vec<_> = (0..5).map(|_| Client::connect(server.address())).collect();
+    for n in 1..=3 {
+        let (status, retry, why) = refused(asking(&server, other_host(n)));
+        assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+        assert_eq!(retry, "Retry-After: 10");
+        assert_eq!(why, "the server has as many sessions as it takes\n");
+    }
+    assert_eq!(server.total("limit_sessions"), 3);
+
+    leave(&server, clients.pop().expect("one of five"));
+    server.serves_the_next_client();
+}
+
+fn sessions_of_one_prefix_leave_room_for_others(backend: Backend) {
+    let server = Server::broadcast(
+        backend,
+        "
+        server.workers = 2
+        limits.sessions_per_prefix_max = 2
+        limits.prefix_v4 = 31
+    ",
+    );
+    let mut neighbours: Vec<_> = [2, 3].map(|n| asking(&server, other_host(n))).into();
+    for client in &mut neighbours {
+        assert!(client.response_head().starts_with("HTTP/1.1 101 "));
+    }
+    let (status, retry, why) = refused(asking(&server, other_host(3)));
+    assert_eq!(status, "HTTP/1.1 429 Too Many Requests");
+    assert_eq!(retry, "Retry-After: 10");
+    assert_eq!(why, "too many sessions from your address\n");
+    assert_eq!(server.total("limit_sessions_per_prefix"), 1);
+    server.serves_the_next_client();
+
+    leave(&server, neighbours.pop().expect("one of two"));
+    let mut next = asking(&server, other_host(2));
+    assert!(next.response_head().starts_with("HTTP/1.1 101 "));
+}
+
+fn connections_that_say_nothing_do_not_keep_other_prefixes_out(backend: Backend) {
+    let server = Server::broadcast(backend, "limits.connections_per_prefix_max = 3");
+    let silent: Vec<_> =
+        (0..3).map(|_| Client::tcp_from(other_host(1), server.address())).collect();
+    server.wait_for("connections", 3);
+    // It is answered before it has asked.
+    let (status, _, why) = refused(Client::tcp_from(other_host(1), server.address()));
+    assert_eq!(status, "HTTP/1.1 429 Too Many Requests");
+    assert_eq!(why, "too many connections from your address\n");
+    assert_eq!(server.total("limit_connections_per_prefix"), 1);
+    assert_eq!(server.total("connections"), 3);
+    server.serves_the_next_client();
+
+    drop(silent);
+    server.wait_until_total("connections", 0);
+    let mut next = asking(&server, other_host(1));
+    assert!(next.response_head().starts_with("HTTP/1.1 101 "));
+}
+
+/// Lets nobody in who does not say please.
+struct Polite;
+
+impl hioload::Handler for Polite {
+    fn on_upgrade(
+        &self,
+        request: &hioload::UpgradeRequest<'_>,
+    ) -> Result<hioload::Accept, hioload::Refusal> {
+        match request.header("please") {
+            Some(_) => Ok(hioload::Accept::new()),
+            None => Err(hioload::Refusal::new(403, "say please")),
+        }
+    }
+
+    fn on_message(
+        &self,
+        _session: &hioload::Session,
+        message: hioload::Message<'_>,
+        out: &mut hioload::Outbox<'_>,
+    ) -> Result<(), hioload::HandlerError> {
+        out.send(message);
+        Ok(())
+    }
+}
+
+fn a_refusal_by_the_handler_takes_no_place(backend: Backend) {
+    let limits = "
+        limits.sessions_max = 1
+        limits.sessions_per_prefix_max = 1
+    ";
+    let server = Server::start(backend, limits, Polite);
+    for _ in 0..3 {
+        let mut rude = asking(&server, other_host(1));
+        assert!(rude.response_head().starts_with("HTTP/1.1 403 "));
+    }
+    let mut polite = Client::tcp_from(other_host(1), server.address());
+    polite.upgrade("Please: yes\r\n");
+    polite.round_trip("thank you");
+}
