@@ -18,6 +18,7 @@ const MESSAGE_MAX: Key = key("websocket", "message_max");
 const BACKLOG_MAX: Key = key("broadcast", "backlog_max");
 const BACKLOG_TOTAL_MAX: Key = key("broadcast", "backlog_total_max");
 const MESH_SLOTS: Key = key("broadcast", "mesh_slots");
+const BYTES_PER_SECOND_MAX: Key = key("limits", "bytes_per_second_max");
 const ADMIN: Key = key("control", "admin");
 const ADMIN_TOKEN: Key = key("control", "admin_token");
 
@@ -68,6 +69,7 @@ pub(crate) fn relations(config: &Config, faulty: &BTreeSet<Key>) -> Vec<Relation
         backlog_holds_a_message,
         total_holds_a_message_per_worker,
         mesh_is_bounded,
+        second_holds_a_message,
         admin_is_apart,
         admin_is_protected,
     ];
@@ -122,6 +124,9 @@ fn total_holds_a_message_per_worker(config: &Config) -> Option<Relation> {
     })
 }
 
+/// Frames of clients have one (RFC 6455, section 5.3).
+const MASKING_KEY_BYTES: usize = 4;
+
 /// The header of an unmasked frame (RFC 6455, section 5.2).
 fn header_bytes(payload_bytes: usize) -> usize {
     match payload_bytes {
@@ -141,6 +146,23 @@ fn mesh_is_bounded(config: &Config) -> Option<Relation> {
             "the rings between workers must fit into memory: expected at most \
              {MESH_SLOTS_TOTAL_MAX} slots in all, got {total} ({WORKERS} {workers} make {rings} \
              rings, {MESH_SLOTS} {slots} each)"
+        ),
+    })
+}
+
+/// Otherwise a message could be of a legal size and never be allowed.
+fn second_holds_a_message(config: &Config) -> Option<Relation> {
+    let message = config.websocket.message_bytes_max;
+    let bytes = config.limits.bytes_per_second_max?;
+    let header = header_bytes(message) + MASKING_KEY_BYTES;
+    let needed = message.checked_add(header)?;
+    (bytes < needed).then(|| Relation {
+        keys: vec![BYTES_PER_SECOND_MAX, MESSAGE_MAX],
+        message: format!(
+            "a second must hold one message of the largest size: expected {BYTES_PER_SECOND_MAX} of \
+             at least {needed} bytes ({MESSAGE_MAX} {message} + {header} for the frame header), got \
+             {bytes} ({})",
+            size::print(bytes),
         ),
     })
 }

@@ -212,6 +212,16 @@ pub struct Limits {
     pub prefix_v4_bits: u8,
     /// Leading bits of an IPv6 address that make its prefix, 1 to 128. Default: 64.
     pub prefix_v6_bits: u8,
+    /// Upgrades per second, of all clients together; as many at once after a pause. `None` for no
+    /// limit. Default: `None`.
+    pub upgrades_per_second_max: Option<u32>,
+    /// Messages per second that a session may send; as many at once after a pause. `None` for no
+    /// limit. Default: `None`.
+    pub messages_per_second_max: Option<u32>,
+    /// Bytes per second that a session may send, frame headers, pings and pongs included; as many
+    /// at once after a pause. At least one message of the largest size with its frame header.
+    /// `None` for no limit. Default: `None`.
+    pub bytes_per_second_max: Option<usize>,
     /// How long a client may take from connecting to the end of its request, and from an answer on
     /// a connection that is kept to the end of the next one. Default: 10 s.
     pub handshake_timeout: Duration,
@@ -368,6 +378,9 @@ impl Default for Limits {
             connections_per_prefix_max: None,
             prefix_v4_bits: 32,
             prefix_v6_bits: 64,
+            upgrades_per_second_max: None,
+            messages_per_second_max: None,
+            bytes_per_second_max: None,
             handshake_timeout: Duration::from_secs(10),
             handshake_bytes_max: 8 << 10,
             handshake_headers_max: 64,

@@ -62,7 +62,7 @@ fn or_off(kind: Time) -> Word<Time, Duration> {
     Word { word: "off", synonym: Some(Duration::ZERO), kind }
 }
 
-fn or_unlimited(kind: Count<usize>) -> Word<Count<usize>, usize> {
+fn or_unlimited<K, T>(kind: K) -> Word<K, T> {
     Word { word: "off", synonym: None, kind }
 }
 
@@ -129,6 +129,14 @@ fn limits(limits: &mut Limits, visitor: &mut impl Visitor) {
     let bits = |max| Count { min: 1_u8, max };
     visitor.key(key("limits", "prefix_v4"), &bits(32), &mut limits.prefix_v4_bits);
     visitor.key(key("limits", "prefix_v6"), &bits(128), &mut limits.prefix_v6_bits);
+    let rate = or_unlimited(Count { min: 1, max: 1_000_000 });
+    let name = key("limits", "upgrades_per_second_max");
+    visitor.key(name, &rate, &mut limits.upgrades_per_second_max);
+    let name = key("limits", "messages_per_second_max");
+    visitor.key(name, &rate, &mut limits.messages_per_second_max);
+    let bytes = or_unlimited(Size { min: 1, max: GIB });
+    let name = key("limits", "bytes_per_second_max");
+    visitor.key(name, &bytes, &mut limits.bytes_per_second_max);
     visitor.key(key("limits", "handshake_timeout"), &TIMEOUT, &mut limits.handshake_timeout);
     // The longest path that is taken and the fields an upgrade needs must fit.
     let bytes = Size { min: 512, max: MIB };

@@ -463,6 +463,14 @@ slow_consumer = "drop""#,
         answer: r#"hioload.toml:2:17: broadcast.slow_consumer: expected one of "drop-oldest", "drop-newest", "disconnect", got "drop""#,
     },
     Broken {
+        rule: "a second that holds no message",
+        text: "[limits]
+bytes_per_second_max = 1048576",
+        answer: "hioload.toml:2:24: limits.bytes_per_second_max: a second must hold one message of \
+         the largest size: expected limits.bytes_per_second_max of at least 1048590 bytes \
+         (websocket.message_max 1048576 + 14 for the frame header), got 1048576 (1 MiB)",
+    },
+    Broken {
         rule: "a message larger than the default backlog",
         text: r#"[websocket]
 message_max = "4 MiB""#,

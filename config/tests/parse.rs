@@ -77,6 +77,9 @@ fn every_key_reaches_its_field() {
         connections_per_prefix_max = 60
         prefix_v4 = 24
         prefix_v6 = 56
+        upgrades_per_second_max = 100
+        messages_per_second_max = 10
+        bytes_per_second_max = "3 MiB"
         handshake_timeout = "3s"
         handshake_max = "4 KiB"
         handshake_headers_max = 32
@@ -117,6 +120,9 @@ fn every_key_reaches_its_field() {
     assert_eq!(config.limits.sessions_per_prefix_max, Some(50));
     assert_eq!(config.limits.connections_per_prefix_max, Some(60));
     assert_eq!((config.limits.prefix_v4_bits, config.limits.prefix_v6_bits), (24, 56));
+    assert_eq!(config.limits.upgrades_per_second_max, Some(100));
+    assert_eq!(config.limits.messages_per_second_max, Some(10));
+    assert_eq!(config.limits.bytes_per_second_max, Some(3 << 20));
     assert_eq!(config.limits.handshake_timeout, Duration::from_secs(3));
     assert_eq!(config.limits.handshake_bytes_max, 4096);
     assert_eq!(config.limits.handshake_headers_max, 32);
@@ -220,6 +226,9 @@ sessions_per_prefix_max = "off"
 connections_per_prefix_max = "off"
 prefix_v4 = 32
 prefix_v6 = 64
+upgrades_per_second_max = "off"
+messages_per_second_max = "off"
+bytes_per_second_max = "off"
 handshake_timeout = "10s"
 handshake_max = "8 KiB"
 handshake_headers_max = 64

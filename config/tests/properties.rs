@@ -244,12 +244,17 @@ fn limits() -> impl Strategy<Value = Limits> {
     let count = || option::of(1..1_000_000_usize);
     let clients = (sessions_max, count(), count(), 1..=32_u8, 1..=128_u8);
     let handshake = (duration(), 512..1_000_000_usize, 5..257_usize);
-    (clients, handshake).prop_map(|(clients, handshake)| Limits {
+    let rate = || option::of(1..1_000_000_u32);
+    let rates = (rate(), rate(), option::of(1_000_000..1_000_000_000_usize));
+    (clients, rates, handshake).prop_map(|(clients, rates, handshake)| Limits {
         sessions_max: clients.0,
         sessions_per_prefix_max: clients.1,
         connections_per_prefix_max: clients.2,
         prefix_v4_bits: clients.3,
         prefix_v6_bits: clients.4,
+        upgrades_per_second_max: rates.0,
+        messages_per_second_max: rates.1,
+        bytes_per_second_max: rates.2,
         handshake_timeout: handshake.0,
         handshake_bytes_max: handshake.1,
         handshake_headers_max: handshake.2,

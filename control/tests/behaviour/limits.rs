@@ -3,15 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::Backend;
-use crate::client::{Client, upgrade_request};
+use crate::client::{Client, FIN, PING, Received, TEXT, frame, upgrade_request};
 use crate::on_every_backend;
-use crate::scene::Server;
+use crate::scene::{Server, wait_until};
 
 on_every_backend!(
     a_session_too_many_is_told_to_come_back_later,
     sessions_of_one_prefix_leave_room_for_others,
     connections_that_say_nothing_do_not_keep_other_prefixes_out,
     a_refusal_by_the_handler_takes_no_place,
+    clients_that_come_all_at_once_are_told_to_come_a_second_later,
+    a_client_that_sends_messages_too_fast_is_closed_with_the_reason,
+    a_client_that_sends_bytes_too_fast_is_closed_with_the_reason,
+    a_flood_of_pings_counts_as_bytes,
 );
 
 /// The answer to an upgrade that is refused: its status line, the field that says when to come
@@ -147,4 +151,81 @@ fn a_refusal_by_the_handler_takes_no_place(backend: Backend) {
     let mut polite = Client::tcp_from(other_host(1), server.address());
     polite.upgrade("Please: yes\r\n");
     polite.round_trip("thank you");
+}
+
+fn clients_that_come_all_at_once_are_told_to_come_a_second_later(backend: Backend) {
+    let server = Server::broadcast(
+        backend,
+        "
+        server.workers = 2
+        limits.upgrades_per_second_max = 2
+    ",
+    );
+    let mut served = 0;
+    let (status, retry, why) = loop {
+        let mut client = asking(&server, other_host(1));
+        let mut first = [0; 12];
+        client.stream.peek(&mut first).expect("an answer");
+        if &first != b"HTTP/1.1 101" {
+            break refused(client);
+        }
+        served += 1;
+        // Slower than the limit only if each takes half a second.
+        assert!(served < 100, "nobody was refused");
+        assert!(client.response_head().starts_with("HTTP/1.1 101 "));
+    };
+    assert!(served >= 2);
+    assert_eq!(status, "HTTP/1.1 429 Too Many Requests");
+    assert_eq!(retry, "Retry-After: 1");
+    assert_eq!(why, "too many clients have come at once\n");
+    assert_eq!(server.total("limit_upgrade_rate"), 1);
+
+    // Whoever comes again is let in before long.
+    wait_until("the next client is served", || {
+        asking(&server, other_host(2)).response_head().starts_with("HTTP/1.1 101 ")
+    });
+}
+
+fn a_client_that_sends_messages_too_fast_is_closed_with_the_reason(backend: Backend) {
+    let server = Server::broadcast(backend, "limits.messages_per_second_max = 3");
+    let mut hasty = Client::connect(server.address());
+    // In one piece, so that they are of one moment.
+    let messages: Vec<u8> = ["one", "two", "three", "four"]
+        .iter()
+        .flat_map(|it| frame(FIN | TEXT, it.as_bytes()))
+        .collect();
+    hasty.send(&messages);
+    let (heard, code, reason) = hasty.until_close();
+    assert_eq!(heard, ["one", "two", "three"].map(|it| Received::Text(it.to_owned())));
+    assert_eq!((code, reason.as_str()), (Some(1008), "more than 3 messages per second"));
+    assert!(hasty.is_at_end());
+    assert_eq!((server.total("limit_message_rate"), server.total("messages_received")), (1, 3));
+    server.serves_the_next_client();
+}
+
+const TWO_KIB_A_SECOND: &str = r#"
+    websocket.message_max = "1 KiB"
+    limits.bytes_per_second_max = "2 KiB"
+"#;
+
+fn a_client_that_sends_bytes_too_fast_is_closed_with_the_reason(backend: Backend) {
+    let server = Server::broadcast(backend, TWO_KIB_A_SECOND);
+    let mut hasty = Client::connect(server.address());
+    let text = "x".repeat(1000);
+    hasty.send(&frame(FIN | TEXT, text.as_bytes()).repeat(3));
+    let (heard, code, reason) = hasty.until_close();
+    assert_eq!(heard, vec![Received::Text(text); 2]);
+    assert_eq!((code, reason.as_str()), (Some(1008), "more than 2048 bytes per second"));
+    assert_eq!((server.total("limit_byte_rate"), server.total("messages_received")), (1, 2));
+    server.serves_the_next_client();
+}
+
+fn a_flood_of_pings_counts_as_bytes(backend: Backend) {
+    let server = Server::broadcast(backend, TWO_KIB_A_SECOND);
+    let mut flooder = Client::connect(server.address());
+    flooder.send(&frame(FIN | PING, &[b'p'; 125]).repeat(20));
+    let (_, code, _) = flooder.until_close();
+    assert_eq!(code, Some(1008));
+    assert_eq!(server.total("limit_byte_rate"), 1);
+    server.serves_the_next_client();
 }

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use crossbeam_utils::CachePadded;
 use hioload_config::{Limits, SessionsMax};
@@ -11,9 +12,13 @@ use hioload_protocol::http::Refusal;
 use papaya::{Compute, HashMap, Operation};
 
 use crate::counters::Counters;
+use crate::rate::{Rate, SharedBucket};
 
 /// Seconds after which a client may try again that found the server, or its share of it, full.
 const RETRY_AFTER_S: u32 = 10;
+
+/// Seconds after which a client may try again that came with too many others.
+const RETRY_AFTER_RUSH_S: u32 = 1;
 
 /// A limit that a client has run into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +26,7 @@ pub(crate) enum Limit {
     Sessions,
     SessionsPerPrefix,
     ConnectionsPerPrefix,
+    UpgradeRate,
 }
 
 impl Limit {
@@ -39,6 +45,10 @@ impl Limit {
                 counters.limit_connections_per_prefix.add(1);
                 Refusal::too_many("too many connections from your address", RETRY_AFTER_S)
             }
+            Self::UpgradeRate => {
+                counters.limit_upgrade_rate.add(1);
+                Refusal::too_many("too many clients have come at once", RETRY_AFTER_RUSH_S)
+            }
         }
     }
 }
@@ -48,6 +58,7 @@ pub(crate) struct Admission {
     sessions: Option<Gauge>,
     sessions_by_prefix: Option<ByPrefix>,
     connections_by_prefix: Option<ByPrefix>,
+    upgrades: Option<SharedBucket>,
 }
 
 impl Admission {
@@ -63,6 +74,9 @@ impl Admission {
             sessions: sessions_max.map(Gauge::new),
             sessions_by_prefix: limits.sessions_per_prefix_max.map(by_prefix),
             connections_by_prefix: limits.connections_per_prefix_max.map(by_prefix),
+            upgrades: limits
+                .upgrades_per_second_max
+                .map(|per_second| SharedBucket::new(Rate::new(per_second.into()))),
         }
     }
 
@@ -83,11 +97,12 @@ impl Admission {
         }
     }
 
-    /// Counts a session in; `leave` follows once it has ended.
+    /// Counts a session in; `leave` follows once it has ended. The rate comes last: who finds no
+    /// place takes nothing from those who come after.
     ///
     /// # Errors
     /// The limit that it would exceed; it is not counted then.
-    pub(crate) fn enter(&self, client: IpAddr) -> Result<(), Limit> {
+    pub(crate) fn enter(&self, client: IpAddr, now: Instant) -> Result<(), Limit> {
         if let Some(prefixes) = &self.sessions_by_prefix
             && !prefixes.enter(client)
         {
@@ -100,6 +115,12 @@ impl Admission {
                 prefixes.leave(client);
             }
             return Err(Limit::Sessions);
+        }
+        if let Some(upgrades) = &self.upgrades
+            && !upgrades.take(now)
+        {
+            self.leave(client);
+            return Err(Limit::UpgradeRate);
         }
         Ok(())
     }
@@ -186,6 +207,7 @@ impl ByPrefix {
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -199,6 +221,10 @@ mod tests {
         })
     }
 
+    fn enter(admission: &Admission, client: IpAddr) -> Result<(), Limit> {
+        admission.enter(client, Instant::now())
+    }
+
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")
     }
@@ -210,27 +236,47 @@ mod tests {
     #[test]
     fn addresses_of_one_prefix_share_a_limit_whatever_they_wear() {
         let admission = limits(9, 2);
-        assert_eq!(admission.enter(ip("192.0.2.1")), Ok(()));
-        assert_eq!(admission.enter(ip("::ffff:192.0.2.77")), Ok(()));
-        assert_eq!(admission.enter(ip("192.0.2.200")), Err(Limit::SessionsPerPrefix));
-        assert_eq!(admission.enter(ip("192.0.3.1")), Ok(()));
-        assert_eq!(admission.enter(ip("2001:db8:0:1::1")), Ok(()));
-        assert_eq!(admission.enter(ip("2001:db8:0:1:ffff::")), Ok(()));
-        assert_eq!(admission.enter(ip("2001:db8:0:1::2")), Err(Limit::SessionsPerPrefix));
-        assert_eq!(admission.enter(ip("2001:db8:0:2::2")), Ok(()));
+        assert_eq!(enter(&admission, ip("192.0.2.1")), Ok(()));
+        assert_eq!(enter(&admission, ip("::ffff:192.0.2.77")), Ok(()));
+        assert_eq!(enter(&admission, ip("192.0.2.200")), Err(Limit::SessionsPerPrefix));
+        assert_eq!(enter(&admission, ip("192.0.3.1")), Ok(()));
+        assert_eq!(enter(&admission, ip("2001:db8:0:1::1")), Ok(()));
+        assert_eq!(enter(&admission, ip("2001:db8:0:1:ffff::")), Ok(()));
+        assert_eq!(enter(&admission, ip("2001:db8:0:1::2")), Err(Limit::SessionsPerPrefix));
+        assert_eq!(enter(&admission, ip("2001:db8:0:2::2")), Ok(()));
 
         admission.leave(ip("192.0.2.77"));
-        assert_eq!(admission.enter(ip("192.0.2.200")), Ok(()));
+        assert_eq!(enter(&admission, ip("192.0.2.200")), Ok(()));
     }
 
     #[test]
     fn whoever_is_refused_is_not_counted() {
         let admission = limits(1, 1);
-        assert_eq!(admission.enter(ip("192.0.2.1")), Ok(()));
-        assert_eq!(admission.enter(ip("192.0.3.1")), Err(Limit::Sessions));
+        assert_eq!(enter(&admission, ip("192.0.2.1")), Ok(()));
+        assert_eq!(enter(&admission, ip("192.0.3.1")), Err(Limit::Sessions));
         assert_eq!(prefixes(&admission), 1);
         admission.leave(ip("192.0.2.1"));
-        assert_eq!(admission.enter(ip("192.0.3.1")), Ok(()));
+        assert_eq!(enter(&admission, ip("192.0.3.1")), Ok(()));
+    }
+
+    #[test]
+    fn whoever_comes_with_too_many_others_takes_no_place() {
+        let upgrades_per_second_max = Some(2);
+        let admission = Admission::new(&Limits {
+            upgrades_per_second_max,
+            sessions_max: SessionsMax::Count(3),
+            ..Limits::default()
+        });
+        let now = Instant::now();
+        let enter =
+            |after_ms| admission.enter(ip("192.0.2.1"), now + Duration::from_millis(after_ms));
+        assert_eq!([enter(0), enter(0)], [Ok(()), Ok(())]);
+        assert_eq!([enter(0), enter(0)], [Err(Limit::UpgradeRate); 2]);
+        assert_eq!(enter(500), Ok(()));
+        // What finds no place leaves its turn to others.
+        assert_eq!([enter(1000), enter(1000)], [Err(Limit::Sessions); 2]);
+        admission.leave(ip("192.0.2.1"));
+        assert_eq!(enter(1000), Ok(()));
     }
 
     #[test]
@@ -254,7 +300,7 @@ mod tests {
                 scope.spawn(move || {
                     for round in 0..500_u16 {
                         let address = IpAddr::from([10, 0, (round % 3) as u8, thread]);
-                        if admission.enter(address).is_ok() {
+                        if enter(admission, address).is_ok() {
                             let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
                             most.fetch_max(now, Ordering::SeqCst);
                             thread::yield_now();

@@ -134,7 +134,7 @@ impl Connection {
                     rest = &mut mem::take(&mut rest)[consumed..];
                 }
                 Stage::Open(open) => {
-                    open.receive(rest, cx);
+                    open.receive(self.flow, rest, cx);
                     self.after_session_step(cx);
                     return;
                 }
@@ -263,7 +263,7 @@ impl Connection {
     ) -> Result<(), Refusal> {
         let upgrade = negotiate(request, &cx.settings.upgrade_policy)?;
         let client = self.peer().ip();
-        cx.admission.enter(client).map_err(|limit| limit.refuse(&cx.counters))?;
+        cx.admission.enter(client, cx.now).map_err(|limit| limit.refuse(&cx.counters))?;
         let worker = WorkerId(cx.worker);
         let panicked = Cell::new(false);
         let asked = UpgradeRequest { request, peer: self.peer(), worker, path, panicked };
@@ -284,6 +284,7 @@ impl Connection {
         cx.next_session += 1;
         cx.counters.sessions_opened.add(1);
         cx.registry.insert(session.id, self.flow);
+        cx.rates.open(self.flow);
         let mut open = OpenSession::new(session, cx.after(Duration::ZERO));
         open.call(cx, H::on_open);
         self.stage = Stage::Open(open);

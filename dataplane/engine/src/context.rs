@@ -13,6 +13,7 @@ use crate::drain::Intake;
 use crate::latency::Publication;
 use crate::moment::{Epoch, Moment};
 use crate::outbox::Effect;
+use crate::rate::SessionRates;
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::site::Site;
@@ -32,6 +33,9 @@ pub(crate) struct Context<H> {
     /// The time of this turn.
     pub(crate) now: Instant,
     pub(crate) epoch: Epoch,
+    /// Bytes that are read in this turn have come since then, and may have waited for it.
+    pub(crate) unread_since: Instant,
+    pub(crate) rates: SessionRates,
     pub(crate) intake: Intake,
 }
 

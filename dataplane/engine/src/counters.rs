@@ -86,6 +86,12 @@ counters! {
     limit_sessions_per_prefix: Counter,
     /// Connections refused since their prefix had limits.connections_per_prefix_max of them
     limit_connections_per_prefix: Counter,
+    /// Upgrades refused since there were limits.upgrades_per_second_max of them
+    limit_upgrade_rate: Counter,
+    /// Sessions closed since they sent more than limits.messages_per_second_max
+    limit_message_rate: Counter,
+    /// Sessions closed since they sent more than limits.bytes_per_second_max
+    limit_byte_rate: Counter,
     /// Connections given up because their request did not come in time
     handshake_timeouts: Counter,
     /// WebSocket sessions opened

@@ -29,6 +29,7 @@ mod moment;
 mod open_session;
 mod outbox;
 mod per_worker;
+mod rate;
 mod registry;
 mod routed;
 mod session;

@@ -3,6 +3,7 @@
 use std::mem;
 use std::net::SocketAddr;
 
+use hioload_net::FlowId;
 use hioload_protocol::ws::{
     Close, CloseCode, CloseHandshake, Decoded, Decoder, Event, Message, ProtocolError, encode,
 };
@@ -14,6 +15,7 @@ use crate::drain::Intake;
 use crate::handler::{Handler, HandlerError};
 use crate::moment::Moment;
 use crate::outbox::{Effect, Outbox};
+use crate::rate::Exceeded;
 use crate::session::{Session, SessionId};
 
 pub(crate) struct OpenSession {
@@ -59,13 +61,26 @@ impl OpenSession {
         self.session.peer
     }
 
-    pub(crate) fn receive<H: Handler>(&mut self, bytes: &mut [u8], cx: &mut Context<H>) {
+    pub(crate) fn receive<H: Handler>(
+        &mut self,
+        flow: FlowId,
+        bytes: &mut [u8],
+        cx: &mut Context<H>,
+    ) {
         self.ping = Ping::None;
         let Self { session, decoder, close, messages_received, .. } = self;
+        let unread_for = cx.now.saturating_duration_since(cx.unread_since);
         let mut rest = bytes;
         while !rest.is_empty() {
             let Decoded { consumed, outcome } =
                 decoder.decode(rest, &cx.settings.decode_limits, &mut cx.pool);
+            let is_message = matches!(outcome, Ok(Some(Event::Message(_))));
+            // What comes behind our Close is ignored, and the wait for the peer's is bounded.
+            if close.may_send()
+                && let Err(exceeded) = cx.rates.take(flow, consumed, is_message, cx.now, unread_for)
+            {
+                return exceed(session, close, exceeded, cx);
+            }
             match outcome {
                 Ok(None) => {}
                 Ok(Some(Event::Message(message))) => {
@@ -182,6 +197,25 @@ fn fail<H>(
         close.sent(Some(error.close_code()));
         let reason = error.reason();
         cx.effects.push(Effect::Close(encode::close(error.close_code(), reason, &mut cx.pool)));
+    }
+}
+
+/// The peer sends faster than it may: it is told so, and no more of it is read.
+fn exceed<H>(
+    session: &Session,
+    close: &mut CloseHandshake,
+    exceeded: Exceeded,
+    cx: &mut Context<H>,
+) {
+    debug!(session = %session.id, ?exceeded, "the peer sends too fast");
+    match exceeded {
+        Exceeded::Messages { .. } => cx.counters.limit_message_rate.add(1),
+        Exceeded::Bytes { .. } => cx.counters.limit_byte_rate.add(1),
+    }
+    if close.failed() {
+        let (code, reason) = (CloseCode::POLICY_VIOLATION, exceeded.reason());
+        close.sent(Some(code));
+        cx.effects.push(Effect::Close(encode::close(code, &reason, &mut cx.pool)));
     }
 }
 

@@ -30,6 +30,7 @@ use crate::hub::Hub;
 use crate::latency::{Latency, Publication};
 use crate::mesh::MeshPort;
 use crate::moment::{Epoch, Moment};
+use crate::rate::{Rate, SessionRates};
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::site::Site;
@@ -132,6 +133,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         let settings = Settings::new(config);
         let now = clock.now();
         let log_lines_max = settings.log_lines_max;
+        let messages_rate = config.limits.messages_per_second_max.map(|it| Rate::new(it.into()));
+        let bytes_rate = config.limits.bytes_per_second_max.map(|it| Rate::new(it as u64));
         Self {
             streams,
             clock,
@@ -154,6 +157,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 next_session: 1,
                 now,
                 epoch: parts.epoch,
+                unread_since: now,
+                rates: SessionRates::new(messages_rate, bytes_rate, now),
                 intake: Intake::Open,
             },
             timers: TimerWheel::new(now, TIMER_TICK),
@@ -208,7 +213,13 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         let timeout = self.sleep_time(before);
         let mut events = mem::take(&mut self.events);
         self.streams.poll(before, timeout, &mut events)?;
+        // What comes while a worker sleeps wakes it, and so does not wait; what comes during a turn
+        // may wait for the next one, or longer where some was left unread.
+        let turn = before.saturating_duration_since(self.cx.now);
         self.cx.now = self.clock.now();
+        if self.readable.is_empty() {
+            self.cx.unread_since = self.cx.now.checked_sub(turn).unwrap_or(self.cx.now);
+        }
         self.quiet = true;
         for event in events.drain(..) {
             match event {

@@ -5,11 +5,10 @@ use std::mem;
 use hioload_buffer::Frame;
 use hioload_net::{Flow, FlowId, Place, ReadState, Streams};
 use hioload_protocol::http::response;
+use hioload_protocol::ws::CloseCode;
 use tracing::debug;
 
 use super::{Clock, Worker};
-use hioload_protocol::ws::CloseCode;
-
 use crate::admission::Limit;
 use crate::connection::Connection;
 use crate::connection_log::EndedConnection;

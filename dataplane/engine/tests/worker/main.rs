@@ -5,6 +5,7 @@ mod directed;
 mod drain;
 mod latency;
 mod random;
+mod rates;
 mod scene;
 mod slow;
 mod workers;
