@@ -9,11 +9,13 @@ use crate::error::{ConfigError, Located};
 use crate::kind::{Kind, overlap};
 use crate::schema::{Key, Visitor, key, visit};
 use crate::size;
-use crate::{AdminAddress, Config, Cpus};
+use crate::{AdminAddress, ClientAddress, Config, Cpus};
 
 const LISTEN: Key = key("server", "listen");
 const WORKERS: Key = key("server", "workers");
 const CPUS: Key = key("server", "cpus");
+const CLIENT_ADDRESS: Key = key("server", "client_address");
+const TRUSTED_PROXIES: Key = key("server", "trusted_proxies");
 const MESSAGE_MAX: Key = key("websocket", "message_max");
 const BACKLOG_MAX: Key = key("broadcast", "backlog_max");
 const BACKLOG_TOTAL_MAX: Key = key("broadcast", "backlog_total_max");
@@ -70,6 +72,7 @@ pub(crate) fn relations(config: &Config, faulty: &BTreeSet<Key>) -> Vec<Relation
         total_holds_a_message_per_worker,
         mesh_is_bounded,
         second_holds_a_message,
+        proxies_are_trusted_for_something,
         admin_is_apart,
         admin_is_protected,
     ];
@@ -165,6 +168,28 @@ fn second_holds_a_message(config: &Config) -> Option<Relation> {
             size::print(bytes),
         ),
     })
+}
+
+fn proxies_are_trusted_for_something(config: &Config) -> Option<Relation> {
+    let server = &config.server;
+    match (server.client_address, server.trusted_proxies.as_slice()) {
+        (ClientAddress::Peer, []) => None,
+        (ClientAddress::Peer, [network, ..]) => Some(Relation {
+            keys: vec![CLIENT_ADDRESS, TRUSTED_PROXIES],
+            message: format!(
+                "expected \"proxy-protocol\" or \"x-forwarded-for\" beside {TRUSTED_PROXIES}, which \
+                 say nothing otherwise, got \"peer\" beside \"{network}\""
+            ),
+        }),
+        (_, []) => Some(Relation {
+            keys: vec![TRUSTED_PROXIES, CLIENT_ADDRESS],
+            message: format!(
+                "expected a network at least, since {CLIENT_ADDRESS} is taken from trusted proxies \
+                 only, got none"
+            ),
+        }),
+        (_, [_, ..]) => None,
+    }
 }
 
 fn admin_is_apart(config: &Config) -> Option<Relation> {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::{ConfigError, Cpus, ListenAddress, Secret, check, print, read};
 
 /// The most workers there can be: more than any host this is meant for has CPUs.
@@ -77,12 +79,28 @@ pub struct Server {
     pub listen: Vec<ListenAddress>,
     /// What carries the packets. Default: `Auto`.
     pub datapath: Datapath,
+    /// Where the address of a client comes from. Default: `Peer`.
+    pub client_address: ClientAddress,
+    /// Networks of the proxies whose word on that counts. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
     /// Worker threads, 1 to 512. Default: [`workers_auto`](Self::workers_auto).
     pub workers: usize,
     /// Which CPUs they run on, at least as many as there are workers. Default: `Off`.
     pub cpus: Cpus,
     /// Shards of the session registry, 1 to 4096. Default: 16.
     pub session_shards: usize,
+}
+
+/// Where the address of a client comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAddress {
+    /// It is the other side of the connection.
+    #[default]
+    Peer,
+    /// Trusted proxies say it ahead of each connection, by the PROXY protocol, version 1 or 2.
+    ProxyProtocol,
+    /// Trusted proxies say it in each request, in `X-Forwarded-For`.
+    XForwardedFor,
 }
 
 /// What carries the packets.
@@ -307,6 +325,8 @@ impl Default for Server {
                 SocketAddr::from((Ipv6Addr::LOCALHOST, 8080)).into(),
             ],
             datapath: Datapath::Auto,
+            client_address: ClientAddress::Peer,
+            trusted_proxies: Vec::new(),
             workers: workers_suggested(),
             cpus: Cpus::Off,
             session_shards: 16,

@@ -38,11 +38,12 @@ mod suggest;
 mod syntax;
 
 pub use config::{
-    AdminAddress, Broadcast, Config, Control, Datapath, Limits, LogFormat, LogLevel, Origins,
-    Publish, Server, SessionsMax, SlowConsumer, Tcp, WORKERS_MAX, WebSocket,
+    AdminAddress, Broadcast, ClientAddress, Config, Control, Datapath, Limits, LogFormat, LogLevel,
+    Origins, Publish, Server, SessionsMax, SlowConsumer, Tcp, WORKERS_MAX, WebSocket,
 };
 pub use cpus::Cpus;
 pub use error::{ConfigError, Fault, Place};
+pub use ipnet::IpNet;
 pub use kind::AdminAddressError;
 pub use listen::{ListenAddress, ListenAddressError};
 pub use path::{PathError, check_path};

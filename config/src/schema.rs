@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::config::{CLIENTS_MAX, WORKERS_MAX, workers_suggested};
 use crate::kind::{
-    Admin, Auto, Choice, Count, CpuList, Flag, Kind, Listen, OriginList, Sessions, Size, Subprotocols, Time,
-    Token, UrlPath, Word,
+    Admin, Auto, Choice, Count, CpuList, Flag, Kind, Listen, Networks, OriginList, Sessions, Size,
+    Subprotocols, Time, Token, UrlPath, Word,
 };
 use crate::{Broadcast, Config, Control, Limits, Server, Tcp, WebSocket};
 
@@ -74,6 +74,8 @@ fn server(server: &mut Server, visitor: &mut impl Visitor) {
     let workers = Auto { suggested: workers_suggested, kind: Count { min: 1, max: WORKERS_MAX } };
     visitor.key(key("server", "listen"), &Listen, &mut server.listen);
     visitor.key(key("server", "datapath"), &Choice::new(), &mut server.datapath);
+    visitor.key(key("server", "client_address"), &Choice::new(), &mut server.client_address);
+    visitor.key(key("server", "trusted_proxies"), &Networks, &mut server.trusted_proxies);
     visitor.key(key("server", "workers"), &workers, &mut server.workers);
     visitor.key(key("server", "cpus"), &CpuList, &mut server.cpus);
     let shards = Count { min: 1, max: 4096 };

@@ -384,6 +384,45 @@ listen = "[::ffff:127.0.0.1]:8080""#,
          \"127.0.0.1:8080\", got \"[::ffff:127.0.0.1]:8080\"",
     },
     Broken {
+        rule: "a network that is none",
+        text: r#"[server]
+client_address = "x-forwarded-for"
+trusted_proxies = ["10.0.0.0/8", "10.0.0.0/33"]"#,
+        answer: "hioload.toml:3:34: server.trusted_proxies: expected a network such as \
+         \"10.0.0.0/8\", got \"10.0.0.0/33\"",
+    },
+    Broken {
+        rule: "a network with bits behind its prefix",
+        text: r#"[server]
+client_address = "x-forwarded-for"
+trusted_proxies = ["10.0.0.1/8"]"#,
+        answer: "hioload.toml:3:20: server.trusted_proxies: expected the network itself, \
+         \"10.0.0.0/8\", got \"10.0.0.1/8\"",
+    },
+    Broken {
+        rule: "a network of IPv4 addresses in IPv6 clothes",
+        text: r#"[server]
+client_address = "x-forwarded-for"
+trusted_proxies = ["::ffff:0.0.0.0/96"]"#,
+        answer: "hioload.toml:3:20: server.trusted_proxies: expected an IPv4 network, or another \
+         IPv6 network, got \"::ffff:0.0.0.0/96\"",
+    },
+    Broken {
+        rule: "a proxy's word without a proxy",
+        text: r#"[server]
+client_address = "proxy-protocol""#,
+        answer: "hioload.toml:2:18: server.client_address: expected a network at least, since \
+         server.client_address is taken from trusted proxies only, got none",
+    },
+    Broken {
+        rule: "proxies that are trusted with nothing",
+        text: r#"[server]
+trusted_proxies = ["10.0.0.0/8"]"#,
+        answer: "hioload.toml:2:19: server.trusted_proxies: expected \"proxy-protocol\" or \
+         \"x-forwarded-for\" beside server.trusted_proxies, which say nothing otherwise, got \
+         \"peer\" beside \"10.0.0.0/8\"",
+    },
+    Broken {
         rule: "every address for the admin interface",
         text: r#"[control]
 admin = ":9090""#,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hioload_config::{
-    AdminAddress, Config, Cpus, Datapath, LogFormat, LogLevel, Origins, Publish, Secret, SessionsMax,
-    SlowConsumer,
+    AdminAddress, ClientAddress, Config, Cpus, Datapath, LogFormat, LogLevel, Origins, Publish,
+    Secret, SessionsMax, SlowConsumer,
 };
 
 fn parse(text: &str) -> Config {
@@ -46,6 +46,8 @@ fn every_key_reaches_its_field() {
         [server]
         listen = [":8080", "127.0.0.1:8081"]
         datapath = "kernel"
+        client_address = "proxy-protocol"
+        trusted_proxies = ["10.0.0.0/8", "::1"]
         workers = 3
         cpus = "4,0-2"
         session_shards = 7
@@ -94,6 +96,9 @@ fn every_key_reaches_its_field() {
     );
     assert_eq!(config.server.listen, [":8080".parse().unwrap(), "127.0.0.1:8081".parse().unwrap()]);
     assert_eq!(config.server.datapath, Datapath::Kernel);
+    assert_eq!(config.server.client_address, ClientAddress::ProxyProtocol);
+    let networks = ["10.0.0.0/8", "::1/128"].map(|it| it.parse().unwrap());
+    assert_eq!(config.server.trusted_proxies, networks);
     assert_eq!((config.server.workers, config.server.session_shards), (3, 7));
     assert_eq!(config.server.cpus, Cpus::List(vec![4, 0, 1, 2]));
     assert_eq!(config.websocket.path, "/live");
@@ -191,6 +196,8 @@ fn a_printed_configuration_sets_every_key_and_hides_the_token() {
     let expected = r#"[server]
 listen = ["127.0.0.1:8080", "[::1]:8080"]
 datapath = "auto"
+client_address = "peer"
+trusted_proxies = []
 workers = 2
 cpus = "off"
 session_shards = 16

@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hioload_config::{
-    AdminAddress, Broadcast, Config, Control, Cpus, Datapath, Limits, ListenAddress, LogFormat,
-    LogLevel, Origins, Publish, Secret, Server, SessionsMax, SlowConsumer, Tcp, WebSocket,
+    AdminAddress, Broadcast, ClientAddress, Config, Control, Cpus, Datapath, IpNet, Limits,
+    ListenAddress, LogFormat, LogLevel, Origins, Publish, Secret, Server, SessionsMax,
+    SlowConsumer, Tcp, WebSocket,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -157,13 +158,26 @@ fn server() -> impl Strategy<Value = Server> {
         1 => (0..9_000_usize, 1..600_usize).prop_map(move |(at, len)| run(at, len)),
         1 => vec(0..10_000_usize, 0..4).prop_map(Cpus::List),
     ];
-    (vec(listen_address(), 1..4), datapath, 1..512_usize, cpus, 1..4097_usize).prop_map(
-        |(listen, datapath, workers, cpus, session_shards)| Server {
-            listen,
-            datapath,
-            workers,
-            cpus,
-            session_shards,
+    let network = any::<(IpAddr, u8)>().prop_map(|(address, bits)| {
+        let longest = IpNet::from(address).max_prefix_len();
+        IpNet::new_assert(address, bits.min(longest)).trunc()
+    });
+    let proxies = prop_oneof![
+        5 => Just((ClientAddress::Peer, Vec::new())),
+        1 => (select(&[ClientAddress::ProxyProtocol, ClientAddress::XForwardedFor][..]), vec(network, 0..4)),
+    ];
+    let threads = (1..512_usize, cpus);
+    (vec(listen_address(), 1..4), datapath, proxies, threads, 1..4097_usize).prop_map(
+        |(listen, datapath, (client_address, trusted_proxies), (workers, cpus), session_shards)| {
+            Server {
+                listen,
+                datapath,
+                client_address,
+                trusted_proxies,
+                workers,
+                cpus,
+                session_shards,
+            }
         },
     )
 }
@@ -245,7 +259,7 @@ fn limits() -> impl Strategy<Value = Limits> {
     let clients = (sessions_max, count(), count(), 1..=32_u8, 1..=128_u8);
     let handshake = (duration(), 512..1_000_000_usize, 5..257_usize);
     let rate = || option::of(1..1_000_000_u32);
-    let rates = (rate(), rate(), option::of(1_000_000..1_000_000_000_usize));
+    let rates = (rate(), rate(), option::of(3_900_000..1_000_000_000_usize));
     (clients, rates, handshake).prop_map(|(clients, rates, handshake)| Limits {
         sessions_max: clients.0,
         sessions_per_prefix_max: clients.1,

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use toml::de::DeValue;
 
 use super::{Kind, Refusal, collect, quoted, shown, strings, toml_array, toml_string};
@@ -13,6 +14,7 @@ use crate::listen::ListenAddressError;
 use crate::{AdminAddress, ListenAddress};
 
 const LISTEN_ADDRESSES_MAX: usize = 64;
+const NETWORKS_MAX: usize = 256;
 
 /// The longest path that fits `sockaddr_un` with its final NUL: 108 bytes on Linux, 104 on the BSDs
 /// and macOS.
@@ -143,6 +145,50 @@ impl fmt::Display for AdminAddressError {
 }
 
 impl Error for AdminAddressError {}
+
+/// Networks, each an address and the length of its prefix, or an address alone.
+pub(crate) struct Networks;
+
+impl Kind<Vec<IpNet>> for Networks {
+    fn read(&self, value: &DeValue<'_>) -> Result<Vec<IpNet>, Vec<Refusal>> {
+        const EXPECTED: &str = "a network such as \"10.0.0.0/8\"";
+        let array = value.as_array().ok_or_else(|| {
+            vec![Refusal::new("a list of networks such as [\"10.0.0.0/8\"]", shown(value))]
+        })?;
+        let texts = strings(array, EXPECTED)?;
+        let parse = |(index, text): (usize, &str)| {
+            let host = || text.parse::<IpAddr>().map(IpNet::from);
+            let network = text.parse::<IpNet>().or_else(|_| host());
+            network.map_err(|_| Refusal::new(EXPECTED, quoted(text)).of_element(index))
+        };
+        collect(texts.into_iter().enumerate().map(parse))
+    }
+
+    fn check(&self, networks: &Vec<IpNet>) -> Vec<Refusal> {
+        if networks.len() > NETWORKS_MAX {
+            let expected = format!("at most {NETWORKS_MAX} networks");
+            return vec![Refusal::new(expected, networks.len().to_string())];
+        }
+        let fault = |network: &IpNet| match network {
+            // Addresses are compared without these clothes.
+            IpNet::V6(it) if it.addr().to_ipv4_mapped().is_some() => {
+                Some("an IPv4 network, or another IPv6 network".to_owned())
+            }
+            _ if network.addr() != network.network() => {
+                Some(format!("the network itself, \"{}\"", network.trunc()))
+            }
+            _ => None,
+        };
+        let refusal = |(index, network): (usize, &IpNet)| {
+            Some(Refusal::new(fault(network)?, quoted(&network.to_string())).of_element(index))
+        };
+        networks.iter().enumerate().filter_map(refusal).collect()
+    }
+
+    fn print(&self, networks: &Vec<IpNet>) -> String {
+        toml_array(networks.iter().map(ToString::to_string))
+    }
+}
 
 /// Whether one socket would take what the other listens for. Port 0 is another port each time.
 pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use toml::de::DeValue;
 
 use super::{Kind, Refusal, quoted, shown, toml_string};
-use crate::{Datapath, LogFormat, LogLevel, Publish, SlowConsumer};
+use crate::{ClientAddress, Datapath, LogFormat, LogLevel, Publish, SlowConsumer};
 
 /// true or false.
 pub(crate) struct Flag;
@@ -72,6 +72,19 @@ impl Words for SlowConsumer {
             SlowConsumer::DropOldest => "drop-oldest",
             SlowConsumer::DropNewest => "drop-newest",
             SlowConsumer::Disconnect => "disconnect",
+        }
+    }
+}
+
+impl Words for ClientAddress {
+    const ALL: &'static [Self] =
+        &[ClientAddress::Peer, ClientAddress::ProxyProtocol, ClientAddress::XForwardedFor];
+
+    fn word(self) -> &'static str {
+        match self {
+            ClientAddress::Peer => "peer",
+            ClientAddress::ProxyProtocol => "proxy-protocol",
+            ClientAddress::XForwardedFor => "x-forwarded-for",
         }
     }
 }

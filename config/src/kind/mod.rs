@@ -10,7 +10,7 @@ mod number;
 mod text;
 
 pub use address::AdminAddressError;
-pub(crate) use address::{Admin, Listen, overlap};
+pub(crate) use address::{Admin, Listen, Networks, overlap};
 pub(crate) use choice::{Choice, Flag};
 pub(crate) use cpus::CpuList;
 pub(crate) use number::{Auto, Count, Sessions, Size, Time, Word};

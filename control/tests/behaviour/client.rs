@@ -111,10 +111,15 @@ impl Client {
             .lines()
             .find_map(|line| line.strip_prefix("Content-Length: "))
             .map_or(0, |length| length.parse().expect("a length"));
-        while self.unread.len() < length {
+        (head, self.bytes(length))
+    }
+
+    /// So many bytes.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.unread.len() < count {
             assert!(self.fill(), "the stream ended within a body");
         }
-        (head, self.unread.drain(..length).collect())
+        self.unread.drain(..count).collect()
     }
 
     /// The next frame; messages of this server are never fragmented.

@@ -18,6 +18,7 @@ mod mesh;
 mod pages;
 #[cfg(unix)]
 mod process;
+mod proxies;
 mod routes;
 mod scene;
 mod slow;

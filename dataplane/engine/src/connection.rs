@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use hioload_net::FlowId;
 use hioload_protocol::http::{Method, Refusal, Request, RequestReader, negotiate, response};
+use hioload_protocol::proxy::ProxyReader;
 use hioload_protocol::ws::{CloseCode, TcpClose};
 use tracing::{debug, error};
 
+use crate::client_address::Addresses;
 use crate::connection_log::EndedSession;
 use crate::context::Context;
 use crate::drain::Intake;
@@ -44,16 +46,24 @@ pub(crate) struct Connection {
 }
 
 enum Stage {
+    /// Waiting for the PROXY header ahead of everything else.
+    Header { peer: SocketAddr, reader: ProxyReader },
     /// Waiting for an HTTP request, the first or the next.
-    Request { peer: SocketAddr, reader: RequestReader, answered: u8 },
+    Request { addresses: Addresses, reader: RequestReader, answered: u8 },
     /// The session knows its peer.
     Open(OpenSession),
     /// Nothing more is served; what is queued is sent and the peer's end awaited.
     Lingering {
-        peer: SocketAddr,
+        addresses: Addresses,
         /// The session that this was.
         session: Option<Box<EndedSession>>,
     },
+}
+
+impl Stage {
+    fn first_request(addresses: Addresses) -> Self {
+        Self::Request { addresses, reader: RequestReader::new(), answered: 0 }
+    }
 }
 
 /// Requests answered on one connection before it is closed. Bounds what one read can ask for.
@@ -61,9 +71,14 @@ const REQUESTS_MAX: u8 = 100;
 
 impl Connection {
     pub(crate) fn new<H>(flow: FlowId, peer: SocketAddr, cx: &Context<H>) -> Self {
+        let stage = if cx.settings.clients.expects_header(peer) {
+            Stage::Header { peer, reader: ProxyReader::new() }
+        } else {
+            Stage::first_request(Addresses::new(peer, None))
+        };
         Self {
             flow,
-            stage: Stage::Request { peer, reader: RequestReader::new(), answered: 0 },
+            stage,
             deadline: cx.after(cx.settings.handshake_timeout),
             armed: Moment::NEVER,
             overdue: false,
@@ -77,8 +92,22 @@ impl Connection {
     /// Address and port of the other side.
     pub(crate) fn peer(&self) -> SocketAddr {
         match &self.stage {
-            Stage::Request { peer, .. } | Stage::Lingering { peer, .. } => *peer,
-            Stage::Open(open) => open.peer(),
+            Stage::Header { peer, .. } => *peer,
+            Stage::Request { addresses, .. } | Stage::Lingering { addresses, .. } => {
+                addresses.peer()
+            }
+            Stage::Open(open) => open.addresses().peer(),
+        }
+    }
+
+    /// Address and port of the client, which may be behind the other side.
+    pub(crate) fn client(&self) -> SocketAddr {
+        match &self.stage {
+            Stage::Header { peer, .. } => *peer,
+            Stage::Request { addresses, .. } | Stage::Lingering { addresses, .. } => {
+                addresses.client()
+            }
+            Stage::Open(open) => open.addresses().client(),
         }
     }
 
@@ -114,7 +143,7 @@ impl Connection {
     pub(crate) fn ended_session(&self) -> Option<&EndedSession> {
         match &self.stage {
             Stage::Lingering { session, .. } => session.as_deref(),
-            Stage::Request { .. } | Stage::Open(_) => None,
+            Stage::Header { .. } | Stage::Request { .. } | Stage::Open(_) => None,
         }
     }
 
@@ -129,6 +158,10 @@ impl Connection {
         let mut rest = bytes;
         while !rest.is_empty() {
             match &mut self.stage {
+                Stage::Header { .. } => {
+                    let consumed = self.receive_header(rest, cx);
+                    rest = &mut mem::take(&mut rest)[consumed..];
+                }
                 Stage::Request { .. } => {
                     let consumed = self.receive_request(rest, cx);
                     rest = &mut mem::take(&mut rest)[consumed..];
@@ -148,7 +181,7 @@ impl Connection {
         self.peer_ended = true;
         match &mut self.stage {
             // Answers that are queued are still sent to a client that has shut down its side.
-            Stage::Request { .. } => self.linger(cx),
+            Stage::Header { .. } | Stage::Request { .. } => self.linger(cx),
             Stage::Open(open) => {
                 open.end(cx);
                 cx.effects.push(Effect::Leave);
@@ -172,13 +205,12 @@ impl Connection {
             // A browser that has its page and keeps its connection is not late.
             Stage::Request { reader, answered: 1.., .. } if reader.is_empty() => self.linger(cx),
             Stage::Request { reader, .. } => {
-                cx.counters.handshake_timeouts.add(1);
-                if reader.is_empty() {
-                    self.linger(cx);
-                } else {
-                    let refusal = Refusal::new(408, "the request did not come in time").closing();
-                    self.refuse(&refusal, false, false, cx);
-                }
+                let is_silent = reader.is_empty();
+                self.time_out(is_silent, cx);
+            }
+            Stage::Header { reader, .. } => {
+                let is_silent = reader.is_empty();
+                self.time_out(is_silent, cx);
             }
             Stage::Open(open) => {
                 if open.expire(cx) {
@@ -188,6 +220,17 @@ impl Connection {
                 }
             }
             Stage::Lingering { .. } => cx.effects.push(Effect::Abandon),
+        }
+    }
+
+    /// The request, or what comes ahead of it, did not come in time.
+    fn time_out<H: Handler>(&mut self, is_silent: bool, cx: &mut Context<H>) {
+        cx.counters.handshake_timeouts.add(1);
+        if is_silent {
+            self.linger(cx);
+        } else {
+            let refusal = Refusal::new(408, "the request did not come in time").closing();
+            self.refuse(&refusal, false, false, cx);
         }
     }
 
@@ -201,7 +244,7 @@ impl Connection {
         cx: &mut Context<H>,
     ) {
         match &mut self.stage {
-            Stage::Request { .. } => {
+            Stage::Header { .. } | Stage::Request { .. } => {
                 // Nothing is due from a client between requests, and browsers keep such
                 // connections for long after our end.
                 self.peer_ended = true;
@@ -216,6 +259,23 @@ impl Connection {
         }
     }
 
+    /// Takes what belongs to the PROXY header and says how many bytes it was.
+    fn receive_header<H: Handler>(&mut self, bytes: &[u8], cx: &mut Context<H>) -> usize {
+        let Stage::Header { reader, .. } = &mut self.stage else { return bytes.len() };
+        match reader.read(bytes, cx.settings.request_limits.head_bytes_max) {
+            Ok((consumed, None)) => consumed,
+            Ok((consumed, Some(header))) => {
+                self.stage = Stage::first_request(Addresses::new(self.peer(), header.client()));
+                consumed
+            }
+            Err(refusal) => {
+                cx.counters.client_address_refusals.add(1);
+                self.refuse(&refusal, false, false, cx);
+                bytes.len()
+            }
+        }
+    }
+
     /// Takes one request at most and says how many bytes it was.
     fn receive_request<H: Handler>(&mut self, bytes: &[u8], cx: &mut Context<H>) -> usize {
         let Stage::Request { reader, .. } = &mut self.stage else { return bytes.len() };
@@ -226,6 +286,8 @@ impl Connection {
                 consumed
             }
             Err(refusal) => {
+                let is_proxy_header = refusal == Refusal::proxy_header();
+                cx.counters.client_address_refusals.add(is_proxy_header.into());
                 self.refuse(&refusal, false, false, cx);
                 bytes.len()
             }
@@ -239,12 +301,14 @@ impl Connection {
                 *answered += 1;
                 *answered
             }
-            Stage::Open(_) | Stage::Lingering { .. } => return,
+            Stage::Header { .. } | Stage::Open(_) | Stage::Lingering { .. } => return,
         };
         self.deadline = cx.after(cx.settings.handshake_timeout);
         let keep_alive = request.keep_alive() && answered < REQUESTS_MAX;
         let outcome = if cx.intake != Intake::Open {
             Err(Refusal::unavailable("the server is shutting down", 1))
+        } else if let Err(refusal) = self.identify(request, cx) {
+            Err(refusal)
         } else if let Some(path) = cx.site.websocket_index(request.path()) {
             self.upgrade(request, path, cx)
         } else {
@@ -255,6 +319,19 @@ impl Connection {
         }
     }
 
+    /// Learns from a request whom it is for, where requests say so.
+    fn identify<H>(&mut self, request: &Request, cx: &Context<H>) -> Result<(), Refusal> {
+        if cx.settings.clients.are_in_requests() {
+            let client = cx.settings.clients.of_request(request, self.peer());
+            let client = client.inspect_err(|_| cx.counters.client_address_refusals.add(1))?;
+            let told = Addresses::new(self.peer(), client);
+            if let Stage::Request { addresses, .. } = &mut self.stage {
+                *addresses = told;
+            }
+        }
+        Ok(())
+    }
+
     fn upgrade<H: Handler>(
         &mut self,
         request: &Request,
@@ -262,21 +339,21 @@ impl Connection {
         cx: &mut Context<H>,
     ) -> Result<(), Refusal> {
         let upgrade = negotiate(request, &cx.settings.upgrade_policy)?;
-        let client = self.peer().ip();
-        cx.admission.enter(client, cx.now).map_err(|limit| limit.refuse(&cx.counters))?;
+        let (peer, client) = (self.peer(), self.client());
+        cx.admission.enter(client.ip(), cx.now).map_err(|limit| limit.refuse(&cx.counters))?;
         let worker = WorkerId(cx.worker);
         let panicked = Cell::new(false);
-        let asked = UpgradeRequest { request, peer: self.peer(), worker, path, panicked };
+        let asked = UpgradeRequest { request, peer, client, worker, path, panicked };
         let decided = cx.handler.on_upgrade(&asked);
         if asked.panicked.get() {
             cx.counters.handler_panics.add(1);
         }
-        let accept = decided.inspect_err(|_| cx.admission.leave(client))?;
+        let accept = decided.inspect_err(|_| cx.admission.leave(client.ip()))?;
         cx.effects.push(Effect::Respond(response::switching_protocols(&upgrade, &mut cx.pool)));
         cx.effects.push(Effect::Join);
         let session = Session {
             id: SessionId::new(cx.worker, cx.next_session),
-            peer: self.peer(),
+            addresses: Addresses::new(peer, Some(client)),
             subprotocol: upgrade.subprotocol().map(Box::from),
             data: accept.data,
             path,
@@ -333,10 +410,15 @@ impl Connection {
         let frame = match route {
             Route::Page(page) => response::answer(page, request, keep_alive, &mut cx.pool),
             Route::Computed(answer) => {
-                let asked = GetRequest { request, peer: self.peer(), worker: WorkerId(cx.worker) };
+                let asked = GetRequest {
+                    request,
+                    peer: self.peer(),
+                    client: self.client(),
+                    worker: WorkerId(cx.worker),
+                };
                 let answered = compute(&**answer, &asked).unwrap_or_else(|panic| {
                     let error = HandlerError::from_panic(&*panic);
-                    error!(peer = %self.peer(), path = request.path(), %error, "no answer");
+                    error!(client = %self.client(), path = request.path(), %error, "no answer");
                     cx.counters.http_panics.add(1);
                     Err(Refusal::new(500, "the server failed on this request"))
                 });
@@ -358,7 +440,7 @@ impl Connection {
         keep_alive: bool,
         cx: &mut Context<H>,
     ) {
-        debug!(peer = %self.peer(), status = refusal.status(), why = refusal.detail(), "refused");
+        debug!(client = %self.client(), status = refusal.status(), why = refusal.detail(), "refused");
         cx.counters.http_refusals.add(1);
         let keep_alive = keep_alive && !refusal.must_close();
         let frame = response::refusal(refusal, head_only, keep_alive, &mut cx.pool);
@@ -378,13 +460,13 @@ impl Connection {
 
     /// Keeps of a session what the log wants to know.
     fn stop_serving(&mut self) {
-        let peer = self.peer();
+        let addresses = Addresses::new(self.peer(), Some(self.client()));
         let session = match &mut self.stage {
             Stage::Open(open) => Some(Box::new(open.summary())),
             Stage::Lingering { session, .. } => session.take(),
-            Stage::Request { .. } => None,
+            Stage::Header { .. } | Stage::Request { .. } => None,
         };
-        self.stage = Stage::Lingering { peer, session };
+        self.stage = Stage::Lingering { addresses, session };
     }
 }
 

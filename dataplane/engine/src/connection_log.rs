@@ -50,7 +50,7 @@ impl EndedSession {
 /// What is known of its connection; its HTTP request counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EndedConnection {
-    pub(crate) peer: SocketAddr,
+    pub(crate) client: SocketAddr,
     /// Since the upgrade.
     pub(crate) duration: Duration,
     pub(crate) bytes_received: u64,
@@ -96,7 +96,7 @@ impl ConnectionLog {
         }
         info!(
             session = %session.id,
-            peer = %connection.peer,
+            client = %connection.client,
             duration_s = connection.duration.as_millis() as f64 / 1e3,
             messages_received = session.messages_received,
             bytes_received = connection.bytes_received,

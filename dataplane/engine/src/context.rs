@@ -1,13 +1,14 @@
 //! What connections are handled with: everything of a worker but the connections themselves, the
 //! transport and the hub.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 use hioload_buffer::{Frame, Pool};
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Limit};
 use crate::counters::Counters;
 use crate::drain::Intake;
 use crate::latency::Publication;
@@ -48,5 +49,20 @@ impl<H> Context<H> {
     /// The moment that is `time` from now.
     pub(crate) fn after(&self, time: Duration) -> Moment {
         self.epoch.moment(self.now + time)
+    }
+
+    /// Counts a connection in, unless it is a proxy's, which holds those of many clients;
+    /// `disconnect` follows once it is gone.
+    ///
+    /// # Errors
+    /// The limit that it would exceed; it is not counted then.
+    pub(crate) fn connect(&self, peer: IpAddr) -> Result<(), Limit> {
+        if self.settings.clients.is_proxy(peer) { Ok(()) } else { self.admission.connect(peer) }
+    }
+
+    pub(crate) fn disconnect(&self, peer: IpAddr) {
+        if !self.settings.clients.is_proxy(peer) {
+            self.admission.disconnect(peer);
+        }
     }
 }

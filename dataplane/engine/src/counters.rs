@@ -92,6 +92,8 @@ counters! {
     limit_message_rate: Counter,
     /// Sessions closed since they sent more than limits.bytes_per_second_max
     limit_byte_rate: Counter,
+    /// PROXY headers and X-Forwarded-For refused: malformed, missing, or not from a trusted proxy
+    client_address_refusals: Counter,
     /// Connections given up because their request did not come in time
     handshake_timeouts: Counter,
     /// WebSocket sessions opened

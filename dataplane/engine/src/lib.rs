@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod client_address;
 mod connection;
 mod connection_log;
 mod context;

@@ -1,7 +1,6 @@
 //! A WebSocket session from its opening to its close handshake.
 
 use std::mem;
-use std::net::SocketAddr;
 
 use hioload_net::FlowId;
 use hioload_protocol::ws::{
@@ -9,6 +8,7 @@ use hioload_protocol::ws::{
 };
 use tracing::{debug, warn};
 
+use crate::client_address::Addresses;
 use crate::connection_log::EndedSession;
 use crate::context::Context;
 use crate::drain::Intake;
@@ -57,8 +57,8 @@ impl OpenSession {
         self.session.id
     }
 
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.session.peer
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.session.addresses
     }
 
     pub(crate) fn receive<H: Handler>(
@@ -132,7 +132,7 @@ impl OpenSession {
     /// Tells the handler that the session has ended.
     pub(crate) fn end<H: Handler>(&mut self, cx: &mut Context<H>) {
         cx.registry.remove(self.session.id);
-        cx.admission.leave(self.session.peer.ip());
+        cx.admission.leave(self.session.client().ip());
         cx.counters.sessions_closed.add(1);
         let mut out = Outbox::new(&mut cx.pool, &mut cx.effects, true);
         cx.handler.on_close(&self.session, self.close.closed_with(), &mut out);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use crate::client_address::Addresses;
 use crate::session_data::SessionData;
 use crate::{PathIndex, WorkerId};
 
@@ -63,7 +64,7 @@ pub struct ParseSessionIdError;
 /// An upgraded client.
 pub struct Session {
     pub(crate) id: SessionId,
-    pub(crate) peer: SocketAddr,
+    pub(crate) addresses: Addresses,
     pub(crate) subprotocol: Option<Box<str>>,
     pub(crate) data: SessionData,
     pub(crate) path: PathIndex,
@@ -75,9 +76,15 @@ impl Session {
         self.id
     }
 
-    /// Address and port of the other side.
+    /// Address and port of the client: what a trusted proxy says of it (`server.client_address`), or
+    /// else [`peer`](Self::peer). The port is 0 where the proxy names none.
+    pub fn client(&self) -> SocketAddr {
+        self.addresses.client()
+    }
+
+    /// Address and port of the other side of the connection, which may be a proxy.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.addresses.peer()
     }
 
     /// The subprotocol agreed on, if any (RFC 6455 section 1.9).
@@ -104,7 +111,7 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("id", &self.id).field("peer", &self.peer).finish()
+        f.debug_struct("Session").field("id", &self.id).field("client", &self.client()).finish()
     }
 }
 

@@ -6,9 +6,11 @@ use hioload_config::{Config, Origins, Publish};
 use hioload_protocol::http::{OriginPolicy, RequestLimits, UpgradePolicy};
 use hioload_protocol::ws::DecodeLimits;
 
+use crate::client_address::ClientAddresses;
 use crate::hub::BacklogLimits;
 
 pub(crate) struct Settings {
+    pub(crate) clients: ClientAddresses,
     pub(crate) request_limits: RequestLimits,
     pub(crate) handshake_timeout: Duration,
     pub(crate) upgrade_policy: UpgradePolicy,
@@ -30,6 +32,7 @@ impl Settings {
             Origins::List(list) => OriginPolicy::List(list.clone()),
         };
         Self {
+            clients: ClientAddresses::new(&config.server),
             request_limits: RequestLimits {
                 head_bytes_max: config.limits.handshake_bytes_max,
                 headers_max: config.limits.handshake_headers_max,

@@ -48,11 +48,18 @@ where
 pub struct GetRequest<'a> {
     pub(crate) request: &'a Request,
     pub(crate) peer: SocketAddr,
+    pub(crate) client: SocketAddr,
     pub(crate) worker: WorkerId,
 }
 
 impl GetRequest<'_> {
-    /// Address and port of the other side.
+    /// Address and port of the client: what a trusted proxy says of it (`server.client_address`), or
+    /// else [`peer`](Self::peer). The port is 0 where the proxy names none.
+    pub fn client(&self) -> SocketAddr {
+        self.client
+    }
+
+    /// Address and port of the other side of the connection, which may be a proxy.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }

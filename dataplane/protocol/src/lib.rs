@@ -8,4 +8,5 @@
 #![forbid(unsafe_code)]
 
 pub mod http;
+pub mod proxy;
 pub mod ws;

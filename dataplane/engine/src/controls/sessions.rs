@@ -51,7 +51,7 @@ pub enum DirectedError {
 pub struct SessionInfo {
     /// Names it.
     pub id: SessionId,
-    /// Address and port of the other side.
+    /// Address and port of the client; see [`Session::client`](crate::Session::client).
     pub peer: SocketAddr,
     /// Time since the upgrade.
     pub age: Duration,

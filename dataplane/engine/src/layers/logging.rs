@@ -56,13 +56,13 @@ impl<H: Handler> Handler for Logged<H> {
     fn on_upgrade(&self, request: &UpgradeRequest<'_>) -> Result<Accept, Refusal> {
         let result = self.inner.on_upgrade(request);
         if let Err(refusal) = &result {
-            log!(self.level, peer = %request.peer(), %refusal, "upgrade refused by the handler");
+            log!(self.level, client = %request.client(), %refusal, "upgrade refused by the handler");
         }
         result
     }
 
     fn on_open(&self, session: &Session, out: &mut Outbox<'_>) -> Result<(), HandlerError> {
-        log!(self.level, session = %session.id(), peer = %session.peer(), "session open");
+        log!(self.level, session = %session.id(), client = %session.client(), "session open");
         self.inner.on_open(session, out)
     }
 

@@ -37,7 +37,7 @@ impl<H: Handler> Handler for Recovering<H> {
         // the documentation of `Recovery` says; the other arguments are not used afterwards.
         catch_unwind(AssertUnwindSafe(|| self.inner.on_upgrade(request))).unwrap_or_else(|panic| {
             let error = HandlerError::from_panic(&*panic);
-            error!(peer = %request.peer(), %error, "handler failed on an upgrade");
+            error!(client = %request.client(), %error, "handler failed on an upgrade");
             request.panicked.set(true);
             Err(Refusal::new(500, "the server failed on this request"))
         })

@@ -25,7 +25,7 @@ const RESPONSE_BYTES_MAX: usize = 512 << 10;
 
 impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     pub(super) fn open(&mut self, flow: Flow) {
-        if let Err(limit) = self.cx.admission.connect(flow.peer.ip()) {
+        if let Err(limit) = self.cx.connect(flow.peer.ip()) {
             return self.turn_away(flow, limit);
         }
         let connection = Connection::new(flow.id, flow.peer, &self.cx);
@@ -42,9 +42,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         let frame = response::refusal(&refusal, false, false, &mut self.cx.pool);
         // What is not read when a connection is closed resets it, perhaps under the answer.
         self.streams.read(flow.id, |_| {});
-        queue(&mut self.streams, frame, |streams, id| {
-            streams.enqueue_control(flow.id, id, Place::Behind);
-        });
+        let put = |streams: &mut S, id| streams.enqueue_control(flow.id, id, Place::Behind);
+        queue(&mut self.streams, frame, Moment::NEVER, put);
         self.streams.flush(flow.id);
         self.streams.close(flow.id);
     }
@@ -168,13 +167,13 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     /// Ends a connection here and now, in whatever state it is.
     pub(super) fn give_up(&mut self, flow: FlowId, cause: EndCause) {
         let Some(mut connection) = self.connections.remove(flow) else { return };
-        self.cx.admission.disconnect(connection.peer().ip());
+        self.cx.disconnect(connection.peer().ip());
         let was_open = connection.is_open();
         connection.lose(&mut self.cx);
         self.hub.forget(flow);
         if let Some(session) = connection.ended_session() {
             let ended = EndedConnection {
-                peer: connection.peer(),
+                client: connection.client(),
                 duration: self.cx.epoch.since(session.opened, self.cx.now),
                 bytes_received: connection.bytes_received,
                 messages_sent: self.streams.messages_sent(flow),

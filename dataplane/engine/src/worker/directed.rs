@@ -78,7 +78,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         let backlog = self.streams.backlog(flow);
         Some(SessionInfo {
             id: session,
-            peer: open.peer(),
+            peer: open.addresses().client(),
             age: self.cx.epoch.since(open.opened, self.cx.now),
             messages_received: open.messages_received,
             messages_delivered: self.streams.messages_sent(flow),

@@ -39,7 +39,7 @@ impl RequestLine {
         let (Some(method), Some(target), Some(version), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(Refusal::malformed("request line is not a method, a target and a version"));
+            return Err(not_three_parts(line));
         };
         if !is_token(method) {
             return Err(Refusal::malformed("method is not a token"));
@@ -48,6 +48,16 @@ impl RequestLine {
         let start = method.len() + 1;
         let target = Target::parse(line, start..start + target.len(), method)?;
         Ok(Self { method: 0..method.len(), target, version_minor })
+    }
+}
+
+/// What is no request line may be the PROXY protocol, version 1.
+fn not_three_parts(line: &str) -> Refusal {
+    match line.split_once(' ') {
+        Some(("PROXY", rest)) if rest == "UNKNOWN" || rest.starts_with("TCP") => {
+            Refusal::proxy_header()
+        }
+        _ => Refusal::malformed("request line is not a method, a target and a version"),
     }
 }
 

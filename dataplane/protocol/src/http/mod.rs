@@ -22,6 +22,7 @@
 //! # Ok::<(), hioload_protocol::http::Refusal>(())
 //! ```
 
+mod forwarded;
 mod header;
 mod host;
 mod line;
@@ -34,6 +35,7 @@ pub mod response;
 mod rules;
 mod upgrade;
 
+pub use forwarded::{forwarded_for, refuse_forwarded_for};
 pub use header::{HeaderError, ResponseHeaders};
 pub use origin::OriginPolicy;
 pub use page::Page;

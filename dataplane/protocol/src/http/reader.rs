@@ -142,6 +142,8 @@ impl RequestReader {
                 (Step::Idle, TLS_HANDSHAKE) => {
                     return Err(Refusal::malformed("this is TLS, only plain HTTP is spoken here"));
                 }
+                // Two empty lines and a NUL are how version 2 of the PROXY protocol begins.
+                (Step::Idle, 0) if self.empty_lines == 2 => return Err(Refusal::proxy_header()),
                 (Step::Idle, _) => {
                     self.step = Step::RequestLine;
                     return Ok(at);

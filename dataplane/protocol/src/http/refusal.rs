@@ -40,6 +40,11 @@ impl Refusal {
         Self::new(400, detail).closing()
     }
 
+    /// 400: the PROXY protocol where it is not taken; see [`ProxyReader`](crate::proxy::ProxyReader).
+    pub fn proxy_header() -> Self {
+        Self::malformed("a PROXY header is taken from trusted proxies only, once")
+    }
+
     /// 405: this path takes the methods in `allowed` only, as in `"GET, HEAD"`.
     pub fn method_not_allowed(allowed: &'static str) -> Self {
         let mut refusal = Self::new(405, format!("only {allowed} can be used here"));

@@ -64,7 +64,7 @@ const UPGRADE_REQUIRED: &str = "HTTP/1.1 426 Upgrade Required";
 const NOT_SUPPORTED: &str = "HTTP/1.1 505 HTTP Version Not Supported";
 
 /// Bytes that are no lines of text, as RFC 9112 section 2.2 has them.
-const LINES: [BrokenRequest; 6] = [
+const LINES: [BrokenRequest; 7] = [
     refused(
         "a line ends with a line feed alone",
         b"GET / HTTP/1.1\nHost: chat.example\n\n",
@@ -100,6 +100,12 @@ const LINES: [BrokenRequest; 6] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         BAD_REQUEST,
         "this is TLS, only plain HTTP is spoken here",
+    ),
+    refused(
+        "a PROXY header of version 1 from a stranger",
+        b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n",
+        BAD_REQUEST,
+        "a PROXY header is taken from trusted proxies only, once",
     ),
 ];
 
