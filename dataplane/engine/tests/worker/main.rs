@@ -4,6 +4,7 @@ mod connections;
 mod directed;
 mod drain;
 mod latency;
+mod limits;
 mod random;
 mod rates;
 mod scene;
