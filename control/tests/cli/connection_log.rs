@@ -34,7 +34,7 @@ fn the_line_of_a_session_says_who_how_long_how_much_and_why() {
 
     let line: Value = serde_json::from_str(&server.line_with("session ended")).expect("JSON");
     assert_eq!(line["level"], "INFO", "{line}");
-    assert_eq!((&line["peer"], &line["session"]), (&peer.into(), &"1".into()), "{line}");
+    assert_eq!((&line["client"], &line["session"]), (&peer.into(), &"1".into()), "{line}");
     assert!(line["duration_s"].as_f64().is_some_and(|time| (0.0..60.0).contains(&time)), "{line}");
     let counts = [&line["messages_received"], &line["messages_sent"]];
     assert_eq!(counts, [1, 1], "{line}");
