@@ -6,7 +6,8 @@
                                                     machine and the run (from the environment)
 
 Further lines of the results are one run each: scenario, server, repeat, variant, peak_rss_bytes,
-dropped (messages, for full backlogs; null where it is not known), and what the load client printed.
+dropped (messages, for full backlogs; null where it is not known), what the load client
+printed, and what use_sessions.py did where it ran.
 """
 
 import collections
@@ -29,6 +30,8 @@ IDLE_BYTES_MAX = 1024
 # With a client that stops reading, as a share of the figure without.
 STALLED_P99_RATIO_MAX = 2.0
 STALLED_MEMORY_RATIO_MAX = 1.1
+# While somebody looks at the sessions and writes to some, as a share of the figure without.
+SESSIONS_P99_RATIO_MAX = 1.1
 
 
 class Spread:
@@ -78,7 +81,7 @@ class Report:
         self.runs = collections.defaultdict(list)
         for run in runs:
             self.runs[run["scenario"], run["server"], run["variant"]].append(run)
-        self.failed = [run for run in runs if not run["client"]["ok"]]
+        self.failed = [run for run in runs if not run["client"]["ok"] or (run.get("sessions") or {}).get("faults")]
         self.missed = []
 
     def has(self, scenario):
@@ -146,6 +149,8 @@ class Report:
             rows.append(row)
         if self.has("stalled"):
             rows += self.stalled()
+        if self.has("sessions"):
+            rows += self.sessions()
         if self.has("echo"):
             rows.append([f"**echo of 64 B to {self.run['echo_clients']} clients**", "", "", "", "", ""])
             rows += [
@@ -154,6 +159,31 @@ class Report:
                 self.row("echo", "server CPU per round trip", client("server_cpu_ns_per_delivery"), nanoseconds),
             ]
         return rows
+
+    def sessions(self):
+        """Ours alone: the others cannot say who is connected."""
+
+        def row(label, spread, number, goal=""):
+            return [label, spread.text(number), "", "", "", goal]
+
+        p99 = {v: self.figures("sessions", OURS, latency("p99"), v) for v in ("left-alone", "in-use")}
+        shares = Spread.of_ratios(p99["in-use"], p99["left-alone"])
+        what = "99th percentile while sessions are listed, written to and kicked"
+        goal = self.target(what, shares.median, SESSIONS_P99_RATIO_MAX, ratio)
+        use = lambda name: Spread(self.figures("sessions", OURS, lambda run: run["sessions"][name], "in-use"))
+        a_second = lambda name: Spread(
+            self.figures("sessions", OURS, lambda run: run["sessions"][name] / run["sessions"]["seconds"], "in-use")
+        )
+        return [
+            [f"**64 B to {whole(self.run['many'])} clients, one in flight, sessions listed, written to and kicked**"] + [""] * 5,
+            row("latency, 99th percentile, nobody asks", Spread(p99["left-alone"]), microseconds),
+            row("the same, somebody does", Spread(p99["in-use"]), microseconds),
+            row("the latter by the former", shares, ratio, goal),
+            row("pages of 1,000 a second", a_second("pages"), ratio),
+            row("messages to one session, a second", a_second("sends"), ratio),
+            row("kicks a second", a_second("kicks"), ratio),
+            row("time to get a page, median", use("page_ms_p50"), lambda ms: microseconds(1000 * ms)),
+        ]
 
     def stalled(self):
         def cells(figure, number, variant):

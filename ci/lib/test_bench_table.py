@@ -65,6 +65,15 @@ def stalled(ours_p99, ours_peak, lost=0, dropped=5):
     return runs
 
 
+def sessions(p99, faults=()):
+    """Runs of ours, left alone and in use."""
+    use = {"seconds": 10, "pages": 100, "sends": 90, "kicks": 5, "page_ms_p50": 2.5, "faults": faults}
+    runs = [run("sessions", SERVERS[0], 1, "left-alone"), run("sessions", SERVERS[0], 1, "in-use")]
+    runs[1]["client"]["latency_us"] = {"p50": 1000.0, "p99": p99}
+    runs[1]["sessions"] = use
+    return runs
+
+
 class Tables(unittest.TestCase):
     def line(self, text, label):
         (line,) = [line for line in text.splitlines() if line.startswith(f"| {label} |")]
@@ -133,6 +142,14 @@ class Tables(unittest.TestCase):
         self.assertEqual(self.line(text, "messages lost by the others")[-1], "0: not measured")
         self.assertEqual(self.line(text, "99th percentile, the latter by the former")[-1], "2.00: not measured")
         self.assertNotIn("missed: ", text)
+
+    def test_looking_at_the_sessions_may_not_be_felt(self):
+        text = report(sessions(p99=2200.0)).markdown()
+        self.assertEqual(self.line(text, "the latter by the former")[1:], ["1.10", "", "", "", "1.10: met"])
+        self.assertEqual(self.line(text, "kicks a second")[1], "0.50")
+        text = report(sessions(p99=2300.0, faults=["one was left out"])).markdown()
+        self.assertIn("sessions are listed, written to and kicked (1.15 instead of 1.10)", text)
+        self.assertIn("**1 runs failed their checks: hioload in sessions.**", text)
 
     def test_what_was_not_measured_is_neither_met_nor_missed(self):
         for runs in (cpu([None], [None], [None]), cpu([None], [1000], [1000]), cpu([5], [None], [0])):
