@@ -77,9 +77,14 @@ impl FrameTable {
         FrameId(index)
     }
 
-    /// One more reference to the frame of `id`.
-    pub fn retain(&mut self, id: FrameId) {
-        self.entries[id.0 as usize].references_or_next += 1;
+    /// One more reference to the frame of `id`, which is returned.
+    ///
+    /// # Panics
+    /// When every reference of `id` was given back.
+    pub fn retain(&mut self, id: FrameId) -> &Frame {
+        let entry = &mut self.entries[id.0 as usize];
+        entry.references_or_next += 1;
+        entry.frame.as_ref().expect("a reference holds its frame")
     }
 
     /// Gives one reference back; with the last the frame is dropped and `id` is void.

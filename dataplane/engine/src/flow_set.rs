@@ -1,6 +1,6 @@
 //! A queue of flows in which each stands at most once.
 
-use std::collections::VecDeque;
+use std::mem;
 
 use hioload_net::FlowId;
 
@@ -8,7 +8,9 @@ use hioload_net::FlowId;
 /// flows that exist are added, and one that is closed is taken out by [`forget`](Self::forget).
 #[derive(Default)]
 pub(crate) struct FlowSet {
-    order: VecDeque<FlowId>,
+    /// The flows in order, behind those that were taken out.
+    order: Vec<FlowId>,
+    taken: usize,
     present: Vec<u64>,
 }
 
@@ -21,13 +23,30 @@ impl FlowSet {
         }
         if self.present[word] & bit == 0 {
             self.present[word] |= bit;
-            self.order.push_back(flow);
+            if self.order.len() == self.order.capacity() {
+                self.make_room();
+            }
+            self.order.push(flow);
+        }
+    }
+
+    /// Where half of the list or more was taken out, moves the rest to the front: so each flow is
+    /// moved once at most, and the list is no longer than twice what was ever in the set at once.
+    #[cold]
+    fn make_room(&mut self) {
+        if self.taken >= self.order.len() / 2 {
+            self.order.drain(..mem::take(&mut self.taken));
         }
     }
 
     /// Takes the flow out that has waited longest.
     pub(crate) fn pop(&mut self) -> Option<FlowId> {
-        let flow = self.order.pop_front()?;
+        let flow = *self.order.get(self.taken)?;
+        self.taken += 1;
+        if self.taken == self.order.len() {
+            self.order.clear();
+            self.taken = 0;
+        }
         let (word, bit) = place(flow);
         self.present[word] &= !bit;
         Some(flow)
@@ -35,7 +54,7 @@ impl FlowSet {
 
     /// The flow that is taken out after `count` others.
     pub(crate) fn ahead(&self, count: usize) -> Option<FlowId> {
-        self.order.get(count).copied()
+        self.order.get(self.taken + count).copied()
     }
 
     pub(crate) fn contains(&self, flow: FlowId) -> bool {
@@ -44,11 +63,11 @@ impl FlowSet {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.order.len()
+        self.order.len() - self.taken
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.len() == 0
     }
 
     /// Lets the next flow in the place of `flow`, which was closed, be added: the entry that may
@@ -84,6 +103,19 @@ mod tests {
         assert_eq!(set.len(), 3);
         let order: Vec<u32> = std::iter::from_fn(|| set.pop()).map(|flow| flow.index).collect();
         assert_eq!(order, [70, 3, 64]);
+    }
+
+    #[test]
+    fn the_list_stays_short_though_flows_come_and_go_without_end() {
+        let mut set = FlowSet::default();
+        (0..10).for_each(|index| set.insert(flow(index, 0)));
+        for index in 10..10_000 {
+            set.insert(flow(index, 0));
+            assert_eq!(set.ahead(3), Some(flow(index - 7, 0)));
+            assert_eq!(set.pop(), Some(flow(index - 10, 0)));
+            assert_eq!(set.len(), 10);
+        }
+        assert!(set.order.capacity() <= 64, "{}", set.order.capacity());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::latency::Publication;
 use crate::moment::Moment;
 use crate::topic::Topic;
 
-use self::slow::{Admission, admit};
+use self::slow::{Admission, offer};
 
 pub(crate) use self::slow::BacklogLimits;
 
@@ -57,8 +57,12 @@ const DELIVERIES_PER_TURN: usize = 64 * 1024;
 /// Broadcasts delivered together at most.
 const RUN_MAX: usize = 64;
 
+/// Flows that wait to be written to when a run of broadcasts pauses: their queues are still in the
+/// caches when it comes to that.
+const UNSENT_MAX: usize = 4096;
+
 /// Sessions ahead of the one in hand whose queues are fetched into the caches.
-const SESSIONS_AHEAD: usize = 8;
+const SESSIONS_AHEAD: usize = 24;
 
 /// How much may wait in the inbox of what this worker's clients ask for, and as much again of what
 /// other workers publish: whoever is faster does not keep the other out.
@@ -139,6 +143,9 @@ impl Hub {
         let mut budget = DELIVERIES_PER_TURN;
         while budget > 0 {
             if !self.run.is_empty() {
+                if dirty.len() >= UNSENT_MAX {
+                    return;
+                }
                 let cost = self.deliver_run(budget, streams, dirty, counters);
                 budget = budget.saturating_sub(cost);
                 continue;
@@ -189,7 +196,8 @@ impl Hub {
         let sessions = self.topic.members().len();
         let evicted_before = self.evicted.len();
         let mut due = 0;
-        let flows = self.topic.visit((budget / self.run.len()).max(1));
+        let flows_max = (budget / self.run.len()).clamp(1, UNSENT_MAX - dirty.len());
+        let flows = self.topic.visit(flows_max);
         for (at, &flow) in flows.iter().enumerate() {
             if let Some(&next) = flows.get(at + SESSIONS_AHEAD) {
                 streams.prefetch(next);
@@ -197,9 +205,9 @@ impl Hub {
             let mut mine = self.run.iter().filter(|(.., except)| *except != Some(flow));
             while let Some(&(frame, length, _)) = mine.next() {
                 due += 1;
-                match admit(streams, flow, length as usize, sessions, &self.limits, counters) {
-                    Admission::Queue => streams.enqueue(flow, frame),
-                    Admission::Drop => {}
+                let message = (frame, length as usize);
+                match offer(streams, flow, message, sessions, &self.limits, counters) {
+                    Admission::Queued | Admission::Drop => {}
                     Admission::Disconnect => {
                         let rest = mine.by_ref().count() as u64;
                         due += rest;
@@ -235,16 +243,17 @@ impl Hub {
                 let Publication { frame, at } = message;
                 counters.deliveries_due.add(1);
                 let sessions = self.topic.members().len();
-                match admit(streams, flow, frame.len(), sessions, &self.limits, counters) {
-                    Admission::Queue => {
-                        queue(streams, frame, at, |streams, id| streams.enqueue(flow, id));
+                let length = frame.len();
+                queue(streams, frame, at, |streams, id| {
+                    let message = (id, length);
+                    match offer(streams, flow, message, sessions, &self.limits, counters) {
+                        Admission::Queued | Admission::Drop => {}
+                        Admission::Disconnect => {
+                            self.topic.leave(flow);
+                            self.evicted.push(flow);
+                        }
                     }
-                    Admission::Drop => {}
-                    Admission::Disconnect => {
-                        self.topic.leave(flow);
-                        self.evicted.push(flow);
-                    }
-                }
+                });
                 dirty.insert(flow);
             }
             Delivery::Close { flow, frame } if connections.contains(flow) => {

@@ -295,13 +295,14 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     }
 
     fn transmit(&mut self) {
+        let mut messages_sent = 0;
         for number in 1..=self.dirty.len().min(FLUSHES_PER_TURN) {
             let Some(flow) = self.dirty.pop() else { break };
             if let Some(next) = self.dirty.ahead(FLUSHES_AHEAD) {
                 self.streams.prefetch(next);
             }
             let flushed = self.streams.flush(flow);
-            self.cx.counters.deliveries_sent.add(u64::from(flushed.messages));
+            messages_sent += u64::from(flushed.messages);
             match flushed.state {
                 FlushState::Finished => self.settle(flow),
                 FlushState::Drained | FlushState::Blocked => {}
@@ -312,6 +313,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 self.note_latency();
             }
         }
+        self.cx.counters.deliveries_sent.add(messages_sent);
         self.note_latency();
     }
 

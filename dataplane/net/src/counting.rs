@@ -13,8 +13,8 @@ use hioload_buffer::{Frame, FrameId};
 use crate::queue::{Outbound, Queue};
 use crate::slots::FlowSlots;
 use crate::{
-    Backlog, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState, StreamCounters,
-    Streams, Wake,
+    Backlog, BacklogMax, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState,
+    StreamCounters, Streams, Wake,
 };
 
 /// [`Streams`] for benchmarks and tests of what is above the seam: the table of flows and the
@@ -166,6 +166,17 @@ impl Streams for CountingStreams {
         }
     }
 
+    fn enqueue_within(
+        &mut self,
+        flow: FlowId,
+        frame: FrameId,
+        length: usize,
+        limits: &BacklogMax,
+    ) -> bool {
+        let Some(flow) = self.flows.get_mut(flow) else { return true };
+        self.outbound.push_within(&mut flow.queue, frame, length, limits)
+    }
+
     fn enqueue_control(&mut self, flow: FlowId, frame: FrameId, place: Place) {
         if let Some(flow) = self.flows.get_mut(flow) {
             self.outbound.push_control(&mut flow.queue, frame, place);
@@ -197,18 +208,16 @@ impl Streams for CountingStreams {
     }
 
     fn flush(&mut self, flow: FlowId) -> Flushed {
-        let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
-        let Some(flow) = self.flows.get_mut(flow) else { return flushed };
-        if !flow.queue.is_empty() {
-            flushed.bytes = flow.queue.backlog().bytes;
-            flushed.messages = self.outbound.advance(&mut flow.queue, flushed.bytes);
-            self.counters.bytes_out += flushed.bytes as u64;
-            self.counters.writes += 1;
+        let nothing = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
+        let Some(flow) = self.flows.get_mut(flow) else { return nothing };
+        let state = if flow.finish { FlushState::Finished } else { FlushState::Drained };
+        if flow.queue.is_empty() {
+            return Flushed { state, ..nothing };
         }
-        if flow.finish {
-            flushed.state = FlushState::Finished;
-        }
-        flushed
+        let bytes = flow.queue.backlog().bytes;
+        self.counters.bytes_out += bytes as u64;
+        self.counters.writes += 1;
+        Flushed { messages: self.outbound.advance(&mut flow.queue, bytes), bytes, state }
     }
 
     fn take_sent(&mut self, sink: impl FnMut(u64, u32)) {

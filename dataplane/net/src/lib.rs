@@ -27,7 +27,7 @@ pub use kernel::{
 };
 pub use memory::MemoryStreams;
 pub use streams::{
-    Backlog, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState, StreamCounters,
-    Streams, Wake,
+    Backlog, BacklogMax, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState,
+    StreamCounters, Streams, Wake,
 };
 pub use timer::TimerWheel;

@@ -2,7 +2,7 @@
 
 use hioload_buffer::{Frame, FrameId, FrameTable};
 
-use crate::{Backlog, Held, Place};
+use crate::{Backlog, BacklogMax, Held, Place};
 
 /// The outbound queue of one flow. Its entries live in the worker's [`Outbound`], which every
 /// operation goes through; 48 bytes, and nothing on the heap.
@@ -97,6 +97,21 @@ impl Outbound {
         Held { messages: self.messages, bytes }
     }
 
+    /// See [`Streams::enqueue_within`](crate::Streams::enqueue_within).
+    pub(crate) fn push_within(
+        &mut self,
+        queue: &mut Queue,
+        frame: FrameId,
+        length: usize,
+        limits: &BacklogMax,
+    ) -> bool {
+        let fits = limits.admits(queue.backlog(), length);
+        if fits {
+            self.push(queue, frame);
+        }
+        fits
+    }
+
     /// Appends a message.
     pub(crate) fn push(&mut self, queue: &mut Queue, frame: FrameId) {
         self.append(queue, frame, false);
@@ -153,7 +168,13 @@ impl Outbound {
     /// Notes that the first `bytes` of what is pending were sent, and returns how many messages
     /// that completed. Frames without bytes complete with those before them.
     pub(crate) fn advance(&mut self, queue: &mut Queue, bytes: usize) -> u32 {
-        let mut rest = bytes.min(queue.bytes);
+        if bytes >= queue.bytes {
+            queue.bytes_sent += queue.bytes as u64;
+            let messages = self.empty(queue, true).messages;
+            queue.messages_sent += u64::from(messages);
+            return messages;
+        }
+        let mut rest = bytes;
         let messages_before = queue.messages;
         queue.bytes -= rest;
         queue.bytes_sent += rest as u64;
@@ -178,21 +199,48 @@ impl Outbound {
         completed
     }
 
-    /// Empties the queue and returns what was in it.
+    /// Makes the queue a new one and returns what was in it.
     pub(crate) fn clear(&mut self, queue: &mut Queue) -> Backlog {
-        let backlog = queue.backlog();
-        while queue.head != NONE {
-            let entry = self.entries[queue.head as usize];
-            self.pop(queue, entry);
-            self.frames.release(entry.frame);
-        }
+        let backlog = self.empty(queue, false);
         *queue = Queue::new();
         backlog
     }
 
+    /// Takes everything out, as `sent` or not, and returns what it was.
+    fn empty(&mut self, queue: &mut Queue, sent: bool) -> Backlog {
+        let backlog = queue.backlog();
+        if queue.head != NONE {
+            let mut at = queue.head;
+            while at != NONE {
+                let Entry { frame, link } = self.entries[at as usize];
+                if sent && !link.is_control() {
+                    self.frames.release_sent(frame);
+                } else {
+                    self.frames.release(frame);
+                }
+                at = link.next();
+            }
+            // The whole chain goes to the free list in its order, and is used again in it: what
+            // waits for a session stays close together.
+            self.entries[queue.tail as usize].link.set_next(self.free);
+            self.free = queue.head;
+            self.used -= (backlog.messages + backlog.controls) as usize;
+            self.messages -= u64::from(backlog.messages);
+        }
+        let Queue { messages_sent, bytes_sent, .. } = *queue;
+        *queue = Queue { messages_sent, bytes_sent, ..Queue::new() };
+        backlog
+    }
+
+    #[inline]
     fn append(&mut self, queue: &mut Queue, frame: FrameId, control: bool) {
         let entry = self.take(queue, frame, control);
-        self.insert_after(queue, queue.tail, entry);
+        if queue.tail == NONE {
+            queue.head = entry;
+        } else {
+            self.entries[queue.tail as usize].link.set_next(entry);
+        }
+        queue.tail = entry;
     }
 
     /// Puts `entry` behind `before`, or first when that is `NONE`.
@@ -248,24 +296,29 @@ impl Outbound {
     }
 
     /// An unlinked entry with a reference to `frame`, which the queue's counts take in.
+    #[inline]
     fn take(&mut self, queue: &mut Queue, frame: FrameId, control: bool) -> u32 {
-        self.frames.retain(frame);
-        queue.bytes += self.frames.get(frame).len();
+        queue.bytes += self.frames.retain(frame).len();
         let count = if control { &mut queue.controls } else { &mut queue.messages };
         *count += 1;
         self.used += 1;
         self.messages += u64::from(!control);
         let entry = Entry { frame, link: Link::new(control) };
         if self.free == NONE {
-            let index = u32::try_from(self.entries.len()).unwrap_or(NONE);
-            assert!(index < NONE, "2^31 deliveries wait at once");
-            self.entries.push(entry);
-            return index;
+            return self.add(entry);
         }
         let index = self.free;
         let place = &mut self.entries[index as usize];
         self.free = place.link.next();
         *place = entry;
+        index
+    }
+
+    #[cold]
+    fn add(&mut self, entry: Entry) -> u32 {
+        let index = u32::try_from(self.entries.len()).unwrap_or(NONE);
+        assert!(index < NONE, "2^31 deliveries wait at once");
+        self.entries.push(entry);
         index
     }
 

@@ -105,6 +105,23 @@ pub struct Held {
     pub bytes: usize,
 }
 
+/// How much may wait in the queue of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BacklogMax {
+    /// Messages; control frames do not count.
+    pub messages: u32,
+    /// Bytes, of messages and control frames.
+    pub bytes: usize,
+}
+
+impl BacklogMax {
+    /// Whether a message of `length` bytes may wait beside `backlog`.
+    #[inline]
+    pub fn admits(&self, backlog: Backlog, length: usize) -> bool {
+        backlog.messages < self.messages && backlog.bytes + length <= self.bytes
+    }
+}
+
 /// Counts of what happened below the seam since the start, of one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamCounters {
@@ -169,6 +186,22 @@ pub trait Streams {
 
     /// Appends a message to the flow's queue; the queue takes a reference of its own.
     fn enqueue(&mut self, flow: FlowId, frame: FrameId);
+
+    /// [`enqueue`](Self::enqueue)s a message of `length` bytes where that keeps to `limits`, and
+    /// says `false` where it does not. A void flow counts as one that has room.
+    fn enqueue_within(
+        &mut self,
+        flow: FlowId,
+        frame: FrameId,
+        length: usize,
+        limits: &BacklogMax,
+    ) -> bool {
+        let fits = limits.admits(self.backlog(flow), length);
+        if fits {
+            self.enqueue(flow, frame);
+        }
+        fits
+    }
 
     /// Queues a control frame at `place`. It does not count as a message and is never dropped.
     /// The queue takes a reference of its own.

@@ -4,16 +4,17 @@
 //! all queued messages of the worker hold. A session pays for the second only when more waits for
 //! it than an equal part, of which somebody always has more while the limit is passed.
 
+use hioload_buffer::FrameId;
 use hioload_config::{Config, SlowConsumer};
-use hioload_net::{Backlog, FlowId, FlushState, Streams};
+use hioload_net::{Backlog, BacklogMax, FlowId, FlushState, Streams};
 
 use crate::counters::{Cell, Counters};
 
 /// How much may wait, and what happens beyond.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BacklogLimits {
-    messages_max: usize,
-    bytes_max: usize,
+    /// In the queue of a session.
+    each: BacklogMax,
     /// This worker's share of the limit on all.
     held_bytes_max: usize,
     policy: SlowConsumer,
@@ -23,8 +24,10 @@ impl BacklogLimits {
     pub(crate) fn new(config: &Config) -> Self {
         let broadcast = &config.broadcast;
         Self {
-            messages_max: broadcast.backlog_messages_max,
-            bytes_max: broadcast.backlog_bytes_max,
+            each: BacklogMax {
+                messages: u32::try_from(broadcast.backlog_messages_max).unwrap_or(u32::MAX),
+                bytes: broadcast.backlog_bytes_max,
+            },
             held_bytes_max: broadcast.backlog_total_bytes_max / config.server.workers.max(1),
             policy: broadcast.slow_consumer,
         }
@@ -34,8 +37,8 @@ impl BacklogLimits {
 /// What is done with a message for one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It is queued.
-    Queue,
+    /// It was queued.
+    Queued,
     /// This session does not get it, which was counted.
     Drop,
     /// The session is over. What of its backlog can be dropped was dropped and counted, as was
@@ -43,26 +46,27 @@ pub(super) enum Admission {
     Disconnect,
 }
 
-/// Decides on a message of `length` bytes for a session, one of `sessions` on this worker.
+/// Queues `frame`, a message of `length` bytes, for a session, one of `sessions` on this worker, or
+/// decides what else becomes of it.
 #[inline]
-pub(super) fn admit<S: Streams>(
+pub(super) fn offer<S: Streams>(
     streams: &mut S,
     flow: FlowId,
-    length: usize,
+    (frame, length): (FrameId, usize),
     sessions: usize,
     limits: &BacklogLimits,
     counters: &Counters,
 ) -> Admission {
-    if limits.fits(streams.backlog(flow), length) && streams.held().bytes <= limits.held_bytes_max {
-        return Admission::Queue;
+    if streams.held().bytes <= limits.held_bytes_max
+        && streams.enqueue_within(flow, frame, length, &limits.each)
+    {
+        return Admission::Queued;
     }
-    Slow { streams, flow, length, sessions, limits, counters }.admit()
-}
-
-impl BacklogLimits {
-    fn fits(&self, backlog: Backlog, length: usize) -> bool {
-        (backlog.messages as usize) < self.messages_max && backlog.bytes + length <= self.bytes_max
+    let admission = Slow { streams, flow, length, sessions, limits, counters }.admit();
+    if admission == Admission::Queued {
+        streams.enqueue(flow, frame);
     }
+    admission
 }
 
 /// The memory that a backlog holds at most: a frame takes up to twice its bytes, a short one 256.
@@ -94,18 +98,18 @@ impl<S: Streams> Slow<'_, S> {
     #[cold]
     fn admit(&mut self) -> Admission {
         if self.passed().is_none() {
-            return Admission::Queue;
+            return Admission::Queued;
         }
         // What the transport takes first, so that a burst costs nobody a message who keeps up.
         while self.write() {
             if self.passed().is_none() {
-                return Admission::Queue;
+                return Admission::Queued;
             }
         }
-        let Some(passed) = self.passed() else { return Admission::Queue };
+        let Some(passed) = self.passed() else { return Admission::Queued };
         // Longer than its backlog may be, perhaps; the excess is one message.
         if self.streams.backlog(self.flow).messages == 0 {
-            return Admission::Queue;
+            return Admission::Queued;
         }
         match self.limits.policy {
             SlowConsumer::DropOldest => {
@@ -114,7 +118,7 @@ impl<S: Streams> Slow<'_, S> {
                 {
                     self.dropped(passed).add(1);
                 }
-                Admission::Queue
+                Admission::Queued
             }
             SlowConsumer::DropNewest => {
                 self.dropped(passed).add(1);
@@ -134,7 +138,7 @@ impl<S: Streams> Slow<'_, S> {
 
     fn passed(&self) -> Option<Passed> {
         let backlog = self.streams.backlog(self.flow);
-        if !self.limits.fits(backlog, self.length) {
+        if !self.limits.each.admits(backlog, self.length) {
             return Some(Passed::Backlog);
         }
         let memory_max = self.limits.held_bytes_max;

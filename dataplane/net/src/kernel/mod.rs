@@ -30,8 +30,8 @@ use self::poller::Poller;
 use crate::queue::Outbound;
 use crate::slots::FlowSlots;
 use crate::{
-    Backlog, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState, StreamCounters,
-    Streams, Wake,
+    Backlog, BacklogMax, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState,
+    StreamCounters, Streams, Wake,
 };
 
 /// Connections taken in per call of `poll`, so that a storm of them does not starve the others.
@@ -167,6 +167,17 @@ impl Streams for KernelStreams {
         if let Some(connection) = self.flows.get_mut(flow) {
             self.outbound.push(&mut connection.queue, frame);
         }
+    }
+
+    fn enqueue_within(
+        &mut self,
+        flow: FlowId,
+        frame: FrameId,
+        length: usize,
+        limits: &BacklogMax,
+    ) -> bool {
+        let Some(connection) = self.flows.get_mut(flow) else { return true };
+        self.outbound.push_within(&mut connection.queue, frame, length, limits)
     }
 
     fn enqueue_control(&mut self, flow: FlowId, frame: FrameId, place: Place) {
