@@ -72,7 +72,9 @@ struct Crowd {
 
 impl Crowd {
     fn new(backend: Backend, policy: &str) -> Self {
-        let toml = format!("{BACKLOG}\nbroadcast.slow_consumer = \"{policy}\"");
+        // On one worker, so that what the speaker has got was offered to the stalled client, too.
+        let one = "server.workers = 1";
+        let toml = format!("{BACKLOG}\n{one}\nbroadcast.slow_consumer = \"{policy}\"");
         let server = Server::broadcast(backend, &toml);
         let stalled = Client::connect(server.address());
         let speaker = Client::connect(server.address());
