@@ -53,3 +53,16 @@ twice() {
     sleep 3
     "$@"
 }
+
+# The mirror of Debian that apt uses, or DEBIAN_MIRROR.
+debian_mirror() {
+    local mirror=${DEBIAN_MIRROR:-}
+    # shellcheck disable=SC2016  # apt-get expands it
+    [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(REPO_URI)' \
+        'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | sort -u | head -n 1)
+    [ -n "$mirror" ] || {
+        say "apt's sources name no mirror of Debian; set DEBIAN_MIRROR"
+        return 1
+    }
+    printf '%s\n' "$mirror"
+}

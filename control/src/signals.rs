@@ -78,8 +78,10 @@ mod imp {
 
     pub(super) fn catch() -> io::Result<Signals> {
         let (sender, signals) = bounded(2);
-        // More than two tell nothing new.
-        let handler = move || drop(sender.try_send(()));
+        let handler = move || {
+            // More than two tell nothing new.
+            let _ = sender.try_send(());
+        };
         ctrlc::set_handler(handler).map_err(io::Error::other)?;
         Ok(signals)
     }

@@ -283,14 +283,14 @@ mod tests {
 
     #[test]
     fn a_report_says_how_much_and_how_fast() {
-        let address = "unix:/run/hioload.sock".parse().expect("an address");
+        let address = "127.0.0.1:9090".parse().expect("an address");
         let (before, after) = (sample(1_000_000, 4), sample(1_003_000, 4));
         let text = report(&address, &before, &after, Duration::from_millis(1500));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines,
             [
-                "hioload 1.2.3 at unix:/run/hioload.sock",
+                "hioload 1.2.3 at 127.0.0.1:9090",
                 "state         serving (kernel)",
                 "up            3 d 4 h",
                 "workers       2",

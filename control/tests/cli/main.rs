@@ -9,9 +9,8 @@ mod flags;
 #[cfg(unix)]
 mod log;
 mod process;
-#[cfg(unix)]
 mod serve;
-#[cfg(unix)]
+#[cfg_attr(windows, expect(dead_code, reason = "signals are tested on Unix alone"))]
 mod server;
 #[cfg(unix)]
 mod stats;

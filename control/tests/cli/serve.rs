@@ -58,6 +58,7 @@ fn a_limit_of_sessions_that_descriptors_do_not_allow_is_lowered_with_a_warning()
 }
 
 #[test]
+#[cfg(unix)]
 fn sigterm_and_sigint_close_the_clients_and_end_with_0() {
     for signal in ["TERM", "INT"] {
         let file = ConfigFile::on_free_ports("");
@@ -77,6 +78,7 @@ fn sigterm_and_sigint_close_the_clients_and_end_with_0() {
 }
 
 #[test]
+#[cfg(unix)]
 fn the_drain_deadline_cuts_off_who_does_not_answer_and_ends_with_3() {
     let file = ConfigFile::on_free_ports("control.drain_timeout = \"300ms\"\n");
     let mut server = start(&file);
@@ -88,6 +90,7 @@ fn the_drain_deadline_cuts_off_who_does_not_answer_and_ends_with_3() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_second_signal_ends_at_once_with_130() {
     let file = ConfigFile::on_free_ports("control.drain_timeout = \"1h\"\n");
     let mut server = start(&file);
@@ -99,6 +102,7 @@ fn a_second_signal_ends_at_once_with_130() {
 }
 
 #[test]
+#[cfg(unix)]
 fn signals_that_come_together_are_one_request() {
     let file = ConfigFile::on_free_ports("control.drain_timeout = \"300ms\"\n");
     let mut server = start(&file);
@@ -122,6 +126,7 @@ fn a_drain_that_the_admin_interface_asked_for_ends_with_0() {
 }
 
 #[test]
+#[cfg(unix)]
 fn the_soft_limit_of_descriptors_is_raised_and_a_low_hard_one_is_told() {
     let file = ConfigFile::on_free_ports("");
     let limited = |limits: &str| {
@@ -137,6 +142,7 @@ fn the_soft_limit_of_descriptors_is_raised_and_a_low_hard_one_is_told() {
 }
 
 #[test]
+#[cfg(unix)]
 fn too_few_descriptors_to_start_are_named_and_no_other_address_is_advised() {
     let file = ConfigFile::on_free_ports("server.workers = 4\n");
     for limit in [8, 12] {
