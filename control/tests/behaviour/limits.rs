@@ -223,7 +223,7 @@ fn a_client_that_sends_bytes_too_fast_is_closed_with_the_reason(backend: Backend
 fn a_flood_of_pings_counts_as_bytes(backend: Backend) {
     let server = Server::broadcast(backend, TWO_KIB_A_SECOND);
     let mut flooder = Client::connect(server.address());
-    flooder.send(&frame(FIN | PING, &[b'p'; 125]).repeat(20));
+    flooder.send(&frame(FIN | PING, &[b'p'; 125]).repeat(200));
     let (_, code, _) = flooder.until_close();
     assert_eq!(code, Some(1008));
     assert_eq!(server.total("limit_byte_rate"), 1);

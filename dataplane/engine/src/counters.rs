@@ -134,7 +134,7 @@ counters! {
     deliveries_dropped_closed: Counter,
     /// Messages that wait in the queues of sessions, summed over sessions
     backlog_messages: Gauge,
-    /// Bytes of memory that queued messages hold
+    /// Bytes of memory that queued messages, control frames and responses hold
     backlog_bytes: Gauge,
     /// Sessions closed because they were too slow
     slow_disconnects: Counter,

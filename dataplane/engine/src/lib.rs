@@ -39,6 +39,7 @@ mod settings;
 mod site;
 pub mod testing;
 mod topic;
+mod unread;
 mod worker;
 
 pub use controls::{

@@ -34,6 +34,7 @@ use crate::rate::{Rate, SessionRates};
 use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::site::Site;
+use crate::unread::Unread;
 
 /// Flows read in one turn.
 const READS_PER_TURN: usize = 64;
@@ -109,6 +110,7 @@ pub struct Worker<S, H, C = SystemClock> {
     log: ConnectionLog,
     /// Flows that may have bytes to read.
     readable: FlowSet,
+    unread: Unread,
     /// Flows with something to flush.
     dirty: FlowSet,
     drain: Option<Drain>,
@@ -165,6 +167,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             latency: parts.latency,
             log: ConnectionLog::new(log_lines_max, now),
             readable: FlowSet::default(),
+            unread: Unread::new(now),
             dirty: FlowSet::default(),
             drain: None,
             quiet: false,
@@ -217,9 +220,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         // may wait for the next one, or longer where some was left unread.
         let turn = before.saturating_duration_since(self.cx.now);
         self.cx.now = self.clock.now();
-        if self.readable.is_empty() {
-            self.cx.unread_since = self.cx.now.checked_sub(turn).unwrap_or(self.cx.now);
-        }
+        let looked = self.cx.now.checked_sub(turn).unwrap_or(self.cx.now);
+        self.cx.unread_since = self.unread.begin_turn(looked, self.readable.len());
         self.quiet = true;
         for event in events.drain(..) {
             match event {
@@ -269,6 +271,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 return;
             }
             let Some(flow) = self.readable.pop() else { return };
+            self.unread.took_one();
             self.read(flow);
         }
     }
@@ -295,6 +298,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     }
 
     fn transmit(&mut self) {
+        // Some was written while it was handed out, where a backlog was full.
+        self.note_latency();
         let mut messages_sent = 0;
         for number in 1..=self.dirty.len().min(FLUSHES_PER_TURN) {
             let Some(flow) = self.dirty.pop() else { break };

@@ -42,6 +42,14 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         }
     }
 
+    /// Publishes what the control plane has asked for so far, and takes no more.
+    pub(super) fn publish_all(&mut self) {
+        let Some(publications) = self.publications.take() else { return };
+        for message in publications.try_iter().take(publications.len()) {
+            self.publish(message, None);
+        }
+    }
+
     fn begin_drain(&mut self, deadline: Instant) {
         if self.drain.is_none() {
             self.streams.stop_accepting();

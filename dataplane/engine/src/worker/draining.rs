@@ -25,8 +25,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             if drain.is_settled(now, quiet) {
                 drain.phase = Phase::Last;
                 self.obey_all_directed();
+                self.publish_all();
                 self.cx.intake = Intake::Ended;
-                self.publications = None;
                 self.mesh.finish();
                 self.mesh.flush();
             }

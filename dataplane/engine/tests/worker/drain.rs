@@ -61,3 +61,23 @@ fn the_deadline_cuts_off_those_who_hang() {
     assert_eq!((ended.closed, ended.cut_off), (1, 2));
     assert_eq!(scene.streams[0].open_flows(), 0);
 }
+
+#[test]
+fn what_the_control_plane_has_published_is_sent_though_the_time_to_settle_is_over() {
+    let mut scene = Scene::new(2, |config| config.broadcast.mesh_slots = 1);
+    let (speaker, other) = (scene.join(0), scene.join(1));
+    // The other worker takes nothing, so this one is congested and publishes no more.
+    scene.streams[0].send(speaker, &text("before").repeat(3));
+    scene.settle_one(0);
+    scene.controls.publish("accepted").expect("there is room");
+    scene.drain(TIMEOUT);
+    scene.turn(0);
+    scene.pass(Duration::from_secs(1));
+    scene.turn(0);
+
+    scene.settle();
+    for (worker, flow) in [(0, speaker), (1, other)] {
+        let heard = scene.heard(worker, flow);
+        assert_eq!(heard, ["before", "before", "before", "accepted", "<close>"]);
+    }
+}
