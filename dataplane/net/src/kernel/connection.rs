@@ -43,6 +43,9 @@ pub(super) struct Noted {
 
 /// Frames that one system call writes; 64 small messages fill most of a segment.
 const SLICES_PER_WRITE: usize = 64;
+/// Frames that are copied together so that the kernel gets them in one piece: a vectored write
+/// takes longer than the copy until they are several KiB each.
+const JOINED_BYTES_MAX: usize = 32 << 10;
 /// What one flush may write.
 const WRITES_PER_FLUSH: u32 = 4;
 const BYTES_PER_FLUSH: usize = 1 << 20;
@@ -103,9 +106,11 @@ impl Connection {
     }
 
     /// Writes from the queue until it is empty, the socket is full or the budget is used up.
+    /// `scratch` is for small frames that are written together.
     pub(super) fn flush(
         &mut self,
         outbound: &mut Outbound,
+        scratch: &mut [u8],
         counters: &mut StreamCounters,
     ) -> Flushed {
         let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::More };
@@ -113,7 +118,7 @@ impl Connection {
             if self.lost.is_some() || self.blocked || self.queue.backlog().bytes == 0 {
                 break;
             }
-            match self.write(outbound, BYTES_PER_FLUSH - flushed.bytes) {
+            match self.write(outbound, BYTES_PER_FLUSH - flushed.bytes, scratch) {
                 Ok(written) => {
                     counters.writes += 1;
                     counters.bytes_out += written as u64;
@@ -154,10 +159,21 @@ impl Connection {
     }
 
     /// One system call with what is queued, up to `bytes_max`; returns the bytes it took.
-    fn write(&mut self, outbound: &Outbound, bytes_max: usize) -> io::Result<usize> {
+    fn write(
+        &mut self,
+        outbound: &Outbound,
+        bytes_max: usize,
+        scratch: &mut [u8],
+    ) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
         let (count, offered) = gather(outbound.pending(&self.queue), bytes_max, &mut slices);
-        let written = self.stream.write_vectored(&slices[..count])?;
+        let written = match &slices[..count] {
+            [one] => self.stream.write(one)?,
+            many if offered <= scratch.len().min(JOINED_BYTES_MAX) => {
+                self.stream.write(join(many, scratch))?
+            }
+            many => self.stream.write_vectored(many)?,
+        };
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -211,6 +227,16 @@ fn gather<'a>(
         }
     }
     (count, bytes)
+}
+
+/// The bytes of `slices` one behind the other, in `scratch`, which has room for them.
+fn join<'a>(slices: &[IoSlice<'_>], scratch: &'a mut [u8]) -> &'a [u8] {
+    let mut end = 0;
+    for slice in slices {
+        scratch[end..end + slice.len()].copy_from_slice(slice);
+        end += slice.len();
+    }
+    &scratch[..end]
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Streams over the kernel's sockets.
 //!
 //! Every worker has a poller of its own, and sockets are registered with it once, by edge. Bytes
-//! come in through the worker's one read buffer and go out straight from the shared frames.
+//! come in through the worker's one read buffer. Large frames go out straight from where they are
+//! shared; small ones that leave together are copied together first, which the kernel takes faster
+//! than a list of them.
 
 mod accept;
 mod connection;
@@ -41,7 +43,8 @@ const ACCEPTS_PER_POLL: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct KernelOptions {
     /// The buffer that all connections are read into, and so the most that one
-    /// [`read`](Streams::read) hands over: 64 KiB by default, at least 1 KiB.
+    /// [`read`](Streams::read) hands over; small frames that leave together are put together in it,
+    /// too. 64 KiB by default, at least 1 KiB.
     pub read_buffer_bytes: usize,
 }
 
@@ -211,8 +214,9 @@ impl Streams for KernelStreams {
     }
 
     fn flush(&mut self, flow: FlowId) -> Flushed {
-        match self.flows.get_mut(flow) {
-            Some(connection) => connection.flush(&mut self.outbound, &mut self.counters),
+        let Self { flows, outbound, read_buffer, counters, .. } = self;
+        match flows.get_mut(flow) {
+            Some(connection) => connection.flush(outbound, read_buffer, counters),
             None => Flushed { messages: 0, bytes: 0, state: FlushState::Drained },
         }
     }
