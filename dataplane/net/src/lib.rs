@@ -3,6 +3,8 @@
 //! [`Streams`] is the seam. Everything above it is the same code on kernel sockets and on DPDK;
 //! nothing below it knows of HTTP or WebSocket.
 //!
+//! [`FramePort`] is the other seam, below TCP: bursts of Ethernet frames in and out.
+//!
 //! [`listen`] binds the addresses and gives an [`Inlet`] to each worker, which makes its
 //! [`KernelStreams`] of it: `Streams` over kernel sockets. [`TimerWheel`] keeps the deadlines of
 //! flows, whatever they run over. Two `Streams` have no network below them: [`MemoryStreams`] for
@@ -13,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod counting;
+mod frame_port;
 mod kernel;
 mod memory;
 mod queue;
@@ -21,6 +24,9 @@ mod streams;
 mod timer;
 
 pub use counting::{CountingPeers, CountingStreams};
+pub use frame_port::{
+    BURST_MAX, FramePort, PortCapabilities, PortCounters, PortFrame, RxChecksum, TxChecksum,
+};
 pub use kernel::{
     AcceptMode, Inlet, KernelOptions, KernelStreams, ListenError, ListenOptions, Listening,
     SocketOptions, listen,
