@@ -2,12 +2,14 @@
 //!
 //! Rules of one key are in `kind`; the rules between keys are here.
 
+mod ports;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use crate::error::{ConfigError, Located};
 use crate::kind::{Kind, overlap};
-use crate::schema::{Key, Visitor, key, visit};
+use crate::schema::{Key, Tables, Visitor, key, visit, visit_each};
 use crate::size;
 use crate::{AdminAddress, ClientAddress, Config, Cpus};
 
@@ -30,10 +32,11 @@ const MESH_SLOTS_TOTAL_MAX: usize = 1 << 28;
 
 /// Checks a configuration that was built or changed in code.
 pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
-    let mut checker = Checker { faults: Vec::new(), faulty: BTreeSet::new() };
+    let mut checker =
+        Checker { faults: Vec::new(), faulty: BTreeSet::new(), relations: Vec::new() };
     visit(&mut config.clone(), &mut checker);
-    let Checker { mut faults, faulty } = checker;
-    faults.extend(relations(config, &faulty).into_iter().map(|relation| Located {
+    let Checker { mut faults, faulty, relations: broken } = checker;
+    faults.extend(relations(config, broken, &faulty).into_iter().map(|relation| Located {
         offset: None,
         key: Some(relation.keys[0].to_string()),
         message: relation.message,
@@ -44,6 +47,7 @@ pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
 struct Checker {
     faults: Vec<Located>,
     faulty: BTreeSet<Key>,
+    relations: Vec<Relation>,
 }
 
 impl Visitor for Checker {
@@ -54,6 +58,24 @@ impl Visitor for Checker {
             self.faults.push(Located { offset: None, key: Some(key.to_string()), message });
         }
     }
+
+    fn tables<T: Default>(
+        &mut self,
+        tables: &Tables,
+        elements: &mut Vec<T>,
+        each: fn(usize, &mut T, &mut Self),
+    ) {
+        if elements.len() > tables.max {
+            self.faulty.insert(tables.key);
+            let message = tables.too_many(elements.len());
+            self.faults.push(Located { offset: None, key: Some(tables.key.to_string()), message });
+        }
+        visit_each(elements, each, self);
+    }
+
+    fn refuse(&mut self, relation: Relation) {
+        self.relations.push(relation);
+    }
 }
 
 /// A rule between keys that is broken.
@@ -63,9 +85,13 @@ pub(crate) struct Relation {
     pub(crate) message: String,
 }
 
-/// The rules between keys that `config` breaks, without those about a key that is `faulty` by
-/// itself.
-pub(crate) fn relations(config: &Config, faulty: &BTreeSet<Key>) -> Vec<Relation> {
+/// The rules between keys that `config` breaks, those included that are known to be `broken`,
+/// without those about a key that is `faulty` by itself.
+pub(crate) fn relations(
+    config: &Config,
+    mut broken: Vec<Relation>,
+    faulty: &BTreeSet<Key>,
+) -> Vec<Relation> {
     let rules = [
         each_worker_has_a_cpu,
         backlog_holds_a_message,
@@ -76,8 +102,10 @@ pub(crate) fn relations(config: &Config, faulty: &BTreeSet<Key>) -> Vec<Relation
         admin_is_apart,
         admin_is_protected,
     ];
-    let broken = rules.into_iter().filter_map(|rule| rule(config));
-    broken.filter(|relation| relation.keys.iter().all(|key| !faulty.contains(key))).collect()
+    broken.extend(rules.into_iter().filter_map(|rule| rule(config)));
+    broken.extend(ports::relations(config));
+    broken.retain(|relation| relation.keys.iter().all(|key| !faulty.contains(key)));
+    broken
 }
 
 fn each_worker_has_a_cpu(config: &Config) -> Option<Relation> {

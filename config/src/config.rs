@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{ConfigError, Cpus, ListenAddress, Secret, check, print, read};
+use crate::{ConfigError, Cpus, Dpdk, LCORES_MAX, ListenAddress, Secret, check, print, read};
 
 /// The most workers there can be: more than any host this is meant for has CPUs.
 pub const WORKERS_MAX: usize = 512;
@@ -34,6 +34,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[control]`: administration, stopping, logs.
     pub control: Control,
+    /// `[dpdk]`: the ports that DPDK serves on, and what it may take for that.
+    pub dpdk: Dpdk,
 }
 
 impl Config {
@@ -70,6 +72,27 @@ impl Config {
     pub fn to_toml(&self) -> String {
         print::to_toml(self)
     }
+
+    /// What `server.workers = "auto"` means: a worker for each lcore where all ports name theirs,
+    /// else for each CPU that `server.cpus` lists, or as many as this process may run at once. A
+    /// list of CPUs goes first where the data path is the kernel's.
+    pub fn workers_auto(&self) -> usize {
+        match (&self.server.cpus, self.dpdk.lcores()) {
+            (Cpus::List(cpus), _) if !self.serves_on_ports() => cpus.len(),
+            (_, Some(lcores)) => lcores.len(),
+            (Cpus::List(cpus), None) => cpus.len(),
+            (Cpus::Off | Cpus::Auto, None) if self.serves_on_ports() => {
+                workers_suggested().min(LCORES_MAX)
+            }
+            (Cpus::Off | Cpus::Auto, None) => workers_suggested(),
+        }
+    }
+
+    /// Whether clients come to ports of DPDK, as far as the configuration says: there are some,
+    /// and the data path is not the kernel's.
+    pub fn serves_on_ports(&self) -> bool {
+        !self.dpdk.ports.is_empty() && self.server.datapath != Datapath::Kernel
+    }
 }
 
 /// `[server]`: where and with what to serve.
@@ -83,7 +106,7 @@ pub struct Server {
     pub client_address: ClientAddress,
     /// Networks of the proxies whose word on that counts. Default: none.
     pub trusted_proxies: Vec<IpNet>,
-    /// Worker threads, 1 to 512. Default: [`workers_auto`](Self::workers_auto).
+    /// Worker threads, 1 to 512. Default: [`Config::workers_auto`].
     pub workers: usize,
     /// Which CPUs they run on, at least as many as there are workers. Default: `Off`.
     pub cpus: Cpus,
@@ -204,10 +227,11 @@ pub enum SlowConsumer {
 pub struct Tcp {
     /// Connections that may wait to be accepted, per listening socket. Default: 1024.
     pub accept_backlog: u32,
-    /// The send buffer of a connection in bytes; `None` leaves it to the system. Default: `None`.
+    /// The send buffer of a connection in bytes; `None` leaves it to the system, which on DPDK
+    /// means 2 KiB. Default: `None`.
     pub send_buffer_bytes: Option<usize>,
-    /// The receive buffer of a connection in bytes; `None` leaves it to the system.
-    /// Default: `None`.
+    /// The receive buffer of a connection in bytes; `None` leaves it to the system, which on DPDK
+    /// means 1 KiB. Default: `None`.
     pub receive_buffer_bytes: Option<usize>,
     /// Whether small segments leave at once (Nagle's algorithm off). Default: true.
     pub nodelay: bool,
@@ -334,17 +358,6 @@ impl Default for Server {
     }
 }
 
-impl Server {
-    /// What `workers = "auto"` means: a worker for each CPU that `cpus` lists, or as many as this
-    /// process may run at once.
-    pub fn workers_auto(&self) -> usize {
-        match &self.cpus {
-            Cpus::List(cpus) => cpus.len(),
-            Cpus::Off | Cpus::Auto => workers_suggested(),
-        }
-    }
-}
-
 /// As many workers as this process may run at once.
 pub(crate) fn workers_suggested() -> usize {
     available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX)
@@ -387,6 +400,19 @@ impl Default for Tcp {
             nodelay: true,
             keepalive: None,
         }
+    }
+}
+
+impl Tcp {
+    /// The ring in which a flow on DPDK keeps what its peer has not acknowledged yet, in bytes. No
+    /// more than this leaves per round trip.
+    pub fn send_ring_bytes(&self) -> usize {
+        self.send_buffer_bytes.unwrap_or(2 << 10)
+    }
+
+    /// The ring into which a flow on DPDK receives, in bytes.
+    pub fn receive_ring_bytes(&self) -> usize {
+        self.receive_buffer_bytes.unwrap_or(1 << 10)
     }
 }
 

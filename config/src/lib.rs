@@ -9,7 +9,7 @@
 //!                                                                  print <-----'
 //! ```
 //!
-//! - `config`, `cpus`, `listen`, `secret`: the checked types, their meaning and defaults
+//! - `config`, `dpdk`, `cpus`, `listen`, `secret`: the checked types, their meaning and defaults
 //! - `schema`: the one list of all keys, with their bounds
 //! - `kind`, `size`, `duration`: how a value of each kind is read, checked and printed
 //! - `syntax`, `read`, `suggest`: from text to values, with the place of every fault
@@ -24,6 +24,7 @@
 mod check;
 mod config;
 mod cpus;
+mod dpdk;
 mod duration;
 mod error;
 mod kind;
@@ -42,6 +43,7 @@ pub use config::{
     Origins, Publish, Server, SessionsMax, SlowConsumer, Tcp, WORKERS_MAX, WebSocket,
 };
 pub use cpus::Cpus;
+pub use dpdk::{Device, Dpdk, Idle, LCORES_MAX, Lcores, Memory, Offloads, PORTS_MAX, Port, Route};
 pub use error::{ConfigError, Fault, Place};
 pub use ipnet::IpNet;
 pub use kind::AdminAddressError;

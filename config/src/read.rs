@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem;
 use std::ops::Range;
 use std::path::Path;
 
@@ -12,9 +13,9 @@ use toml::de::{DeTable, DeValue};
 use crate::check::{Relation, relations};
 use crate::error::{ConfigError, Located};
 use crate::kind::{Kind, Refusal, quoted, shown};
-use crate::schema::{Key, Visitor, key, visit};
+use crate::schema::{Key, PORTS, Tables, Visitor, key, port_key, visit, visit_each};
 use crate::syntax::Syntax;
-use crate::{Config, Server, suggest};
+use crate::{Config, suggest};
 
 /// Far more than a file with every key and every list full.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -66,13 +67,15 @@ pub(crate) fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
         places: BTreeMap::new(),
         faulty: BTreeSet::new(),
         faults: Vec::new(),
+        relations: Vec::new(),
     };
     let mut config = Config::default();
     visit(&mut config, &mut reader);
-    reader.settle_workers(&mut config.server);
+    reader.settle_workers(&mut config);
     reader.refuse_unknown_names();
     if syntax.is_sound() {
-        reader.refuse_relations(relations(&config, &reader.faulty));
+        let broken = mem::take(&mut reader.relations);
+        reader.refuse_relations(relations(&config, broken, &reader.faulty));
     }
     let Reader { mut faults, places, .. } = reader;
     faults.extend(syntax.into_faults(&places));
@@ -90,13 +93,16 @@ struct Reader<'t, 'i> {
     /// Keys whose values are refused already.
     faulty: BTreeSet<Key>,
     faults: Vec<Located>,
+    /// Rules between keys that are broken already.
+    relations: Vec<Relation>,
 }
 
 impl Visitor for Reader<'_, '_> {
     fn key<T>(&mut self, key: Key, kind: &impl Kind<T>, target: &mut T) {
-        self.known.push(key);
-        let table = self.root.get(key.table).and_then(|table| table.get_ref().as_table());
-        let Some(value) = table.and_then(|table| table.get(key.name)) else {
+        if key.index.is_none_or(|index| index == 0) {
+            self.known.push(key);
+        }
+        let Some(value) = self.table_of(key).and_then(|table| table.get(key.name)) else {
             return;
         };
         self.places.insert(key, value.span());
@@ -112,23 +118,89 @@ impl Visitor for Reader<'_, '_> {
         };
         for refusal in refusals {
             self.faulty.insert(key);
-            self.refuse(place_of(value, &refusal), key.to_string(), refusal.to_string());
+            self.refuse_at(place_of(value, &refusal), key.to_string(), refusal.to_string());
         }
+    }
+
+    fn tables<T: Default>(
+        &mut self,
+        tables: &Tables,
+        elements: &mut Vec<T>,
+        each: fn(usize, &mut T, &mut Self),
+    ) {
+        let count = self.count(tables);
+        elements.resize_with(count, T::default);
+        visit_each(elements, each, self);
+        if count == 0 {
+            // The keys of a table that is not there are known all the same.
+            let broken = self.relations.len();
+            each(0, &mut T::default(), self);
+            self.relations.truncate(broken);
+        }
+    }
+
+    fn refuse(&mut self, relation: Relation) {
+        self.relations.push(relation);
     }
 }
 
-impl Reader<'_, '_> {
-    /// Where the file leaves the count of workers open, the list of CPUs says it.
-    fn settle_workers(&self, server: &mut Server) {
-        let table = self.root.get("server").and_then(|table| table.get_ref().as_table());
-        let count = table.and_then(|table| table.get("workers"));
+impl<'t, 'i> Reader<'t, 'i> {
+    /// The table of the file that `key` is in, where there is one.
+    fn table_of(&self, key: Key) -> Option<&'t DeTable<'i>> {
+        let value = match (key.index, key.table.split_once('.')) {
+            (Some(index), Some((outer, name))) => {
+                let outer = self.root.get(outer)?.get_ref().as_table()?;
+                outer.get(name)?.get_ref().as_array()?.get(index)?
+            }
+            _ => self.root.get(key.table)?,
+        };
+        value.get_ref().as_table()
+    }
+
+    /// How many tables there are to be read. Notes where each begins.
+    fn count(&mut self, tables: &Tables) -> usize {
+        let Some(value) = self.table_of(tables.key).and_then(|table| table.get(tables.key.name))
+        else {
+            return 0;
+        };
+        let Some(array) = value.get_ref().as_array() else {
+            if self.syntax.trusts(&value.span()) {
+                self.faulty.insert(tables.key);
+                let got = shown(value.get_ref());
+                let message = format!("expected tables under [[{}]], got {got}", tables.path);
+                self.refuse_at(value.span(), tables.key.to_string(), message);
+            }
+            return 0;
+        };
+        for (index, element) in array.iter().take(tables.max).enumerate() {
+            let key = Key { table: tables.path, index: Some(index), name: "" };
+            self.places.insert(key, element.span());
+            if !element.get_ref().is_table() && self.syntax.trusts(&element.span()) {
+                self.faulty.insert(key);
+                let message = format!("expected a table, got {}", shown(element.get_ref()));
+                self.refuse_at(element.span(), key.to_string(), message);
+            }
+        }
+        if let Some(element) = array.get(tables.max) {
+            self.faulty.insert(tables.key);
+            let message = tables.too_many(array.len());
+            self.refuse_at(element.span(), tables.key.to_string(), message);
+        }
+        array.len().min(tables.max)
+    }
+
+    /// Where the file leaves the count of workers open, other keys say it.
+    fn settle_workers(&self, config: &mut Config) {
+        let count = self.table_of(key("server", "workers")).and_then(|table| table.get("workers"));
         let is_open = count.is_none_or(|count| count.get_ref().as_str() == Some("auto"));
-        if is_open && !self.faulty.contains(&key("server", "cpus")) {
-            server.workers = server.workers_auto();
+        let lcores = (0..config.dpdk.ports.len()).map(|index| port_key(index, "lcores"));
+        let mut others = lcores.chain([key("server", "cpus"), PORTS.key]);
+        if is_open && !others.any(|key| self.faulty.contains(&key)) {
+            config.server.workers = config.workers_auto();
         }
     }
 
-    fn refuse(&mut self, span: Range<usize>, key: String, message: String) {
+    fn refuse_at(&mut self, span: Range<usize>, key: String, message: String) {
         self.faults.push(Located { offset: Some(span.start), key: Some(key), message });
     }
 
@@ -138,42 +210,58 @@ impl Reader<'_, '_> {
             let set = keys.iter().find_map(|key| Some((key, self.places.get(key)?.clone())));
             // The defaults break no rule, so the file sets one of the keys.
             let (key, span) = set.unwrap_or((&keys[0], 0..0));
-            self.refuse(span, key.to_string(), message);
+            self.refuse_at(span, key.to_string(), message);
         }
     }
 
     fn refuse_unknown_names(&mut self) {
         for (name, value) in self.root {
             let is_table = value.get_ref().is_table();
-            if !self.known.iter().any(|key| key.table == name.get_ref().as_ref()) {
+            let is_known = |key: &Key| key.index.is_none() && key.table == name.get_ref().as_ref();
+            if !self.known.iter().any(is_known) {
                 let what = if is_table { "unknown table" } else { "unknown key" };
                 let hint = suggest::for_root(name.get_ref(), &self.known);
                 self.refuse_name(name.span(), bare(name.get_ref()), &format!("{what}: {hint}"));
             } else if let Some(table) = value.get_ref().as_table() {
-                self.refuse_unknown_keys(name.get_ref(), table);
+                self.refuse_unknown_keys(name.get_ref(), None, table);
             } else if self.syntax.trusts(&value.span()) {
                 let got = shown(value.get_ref());
                 let message = format!("expected a table, got {got}");
-                self.refuse(value.span(), name.get_ref().to_string(), message);
+                self.refuse_at(value.span(), name.get_ref().to_string(), message);
             }
         }
     }
 
-    fn refuse_unknown_keys(&mut self, table_name: &str, table: &DeTable<'_>) {
-        for (name, _) in table {
-            let name_is =
-                |key: &Key| key.table == table_name && key.name == name.get_ref().as_ref();
-            if !self.known.iter().any(name_is) {
-                let hint = suggest::for_key(table_name, name.get_ref(), &self.known);
-                let path = format!("{table_name}.{}", bare(name.get_ref()));
-                self.refuse_name(name.span(), path, &format!("unknown key: {hint}"));
+    /// `path` and `index` are those of the table, as in a [`Key`].
+    fn refuse_unknown_keys(&mut self, path: &str, index: Option<usize>, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let name_is = |key: &Key| key.table == path && key.name == name.get_ref().as_ref();
+            if self.known.iter().any(name_is) {
+                continue;
             }
+            let inner = format!("{path}.{}", name.get_ref());
+            if self.known.iter().any(|key| key.table == inner) {
+                let elements = value.get_ref().as_array().into_iter().flatten();
+                for (index, element) in elements.enumerate() {
+                    if let Some(table) = element.get_ref().as_table() {
+                        self.refuse_unknown_keys(&inner, Some(index), table);
+                    }
+                }
+                continue;
+            }
+            let (path_shown, header) = match index {
+                None => (path.to_owned(), format!("[{path}]")),
+                Some(index) => (format!("{path}[{index}]"), format!("[[{path}]]")),
+            };
+            let hint = suggest::for_key(path, &header, name.get_ref(), &self.known);
+            let shown = format!("{path_shown}.{}", bare(name.get_ref()));
+            self.refuse_name(name.span(), shown, &format!("unknown key: {hint}"));
         }
     }
 
     fn refuse_name(&mut self, span: Range<usize>, path: String, message: &str) {
         if self.syntax.trusts_name(&span) {
-            self.refuse(span, path, message.to_owned());
+            self.refuse_at(span, path, message.to_owned());
         }
     }
 }

@@ -6,34 +6,104 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::check::Relation;
 use crate::config::{CLIENTS_MAX, WORKERS_MAX, workers_suggested};
+use crate::dpdk::PORTS_MAX;
 use crate::kind::{
-    Admin, Auto, Choice, Count, CpuList, Flag, Kind, Listen, Networks, OriginList, Sessions, Size,
-    Subprotocols, Time, Token, UrlPath, Word,
+    Addresses, Admin, Auto, Choice, Count, CpuList, EalArguments, EalMemory, FilePrefix, Flag,
+    Gateways, Kind, LcoreList, Listen, Networks, OriginList, Pci, Routes, Sessions, Size,
+    Subprotocols, Time, Token, UrlPath, Vdev, Word, quoted,
 };
-use crate::{Broadcast, Config, Control, Limits, Server, Tcp, WebSocket};
+use crate::{Broadcast, Config, Control, Device, Dpdk, Limits, Port, Server, Tcp, WebSocket};
 
 /// A key of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
+    /// The table's path: `server`, or `dpdk.port` for an array of tables within a table.
     pub(crate) table: &'static str,
+    /// Which table of an array of them; `None` for a table that there is once.
+    pub(crate) index: Option<usize>,
+    /// Empty for a table of an array itself.
     pub(crate) name: &'static str,
 }
 
+/// The dotted path: `server.listen`, `dpdk.port[1].addresses`, `dpdk.port[1]`.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.table, self.name)
+        f.write_str(self.table)?;
+        if let Some(index) = self.index {
+            write!(f, "[{index}]")?;
+        }
+        let dot = if self.name.is_empty() { "" } else { "." };
+        write!(f, "{dot}{}", self.name)
+    }
+}
+
+impl Key {
+    /// The header of the table that it is in.
+    pub(crate) fn header(&self) -> String {
+        match self.index {
+            None => format!("[{}]", self.table),
+            Some(_) => format!("[[{}]]", self.table),
+        }
     }
 }
 
 /// Names a key in code: `key("server", "listen")`.
 pub(crate) const fn key(table: &'static str, name: &'static str) -> Key {
-    Key { table, name }
+    Key { table, index: None, name }
 }
 
+/// Names a key of a port: `port_key(1, "addresses")`.
+pub(crate) const fn port_key(index: usize, name: &'static str) -> Key {
+    Key { table: PORTS.path, index: Some(index), name }
+}
+
+/// An array of tables, such as `[[dpdk.port]]`.
+pub(crate) struct Tables {
+    /// The table that it is in, and its name there.
+    pub(crate) key: Key,
+    /// Both as the keys of its tables have it.
+    pub(crate) path: &'static str,
+    /// The most tables that there may be.
+    pub(crate) max: usize,
+}
+
+impl Tables {
+    /// Refuses `count` of them.
+    pub(crate) fn too_many(&self, count: usize) -> String {
+        format!("expected at most {} times [[{}]], got {count}", self.max, self.path)
+    }
+}
+
+pub(crate) const PORTS: Tables =
+    Tables { key: key("dpdk", "port"), path: "dpdk.port", max: PORTS_MAX };
+
 /// What is done with each key.
-pub(crate) trait Visitor {
+pub(crate) trait Visitor: Sized {
     fn key<T>(&mut self, key: Key, kind: &impl Kind<T>, value: &mut T);
+
+    /// Goes through an array of tables, of which `each` shows the keys of one.
+    fn tables<T: Default>(
+        &mut self,
+        tables: &Tables,
+        elements: &mut Vec<T>,
+        each: fn(usize, &mut T, &mut Self),
+    );
+
+    /// Takes note of a rule between keys that is broken already when their values are put together.
+    fn refuse(&mut self, relation: Relation);
+}
+
+/// Shows the keys of each of the tables that there are.
+pub(crate) fn visit_each<T, V: Visitor>(
+    elements: &mut [T],
+    each: fn(usize, &mut T, &mut V),
+    visitor: &mut V,
+) {
+    for (index, element) in elements.iter_mut().enumerate() {
+        each(index, element, visitor);
+    }
 }
 
 /// Shows every key to `visitor`, which may change its value.
@@ -44,6 +114,7 @@ pub(crate) fn visit(config: &mut Config, visitor: &mut impl Visitor) {
     tcp(&mut config.tcp, visitor);
     limits(&mut config.limits, visitor);
     control(&mut config.control, visitor);
+    dpdk(&mut config.dpdk, visitor);
 }
 
 const KIB: usize = 1 << 10;
@@ -158,4 +229,57 @@ fn control(control: &mut Control, visitor: &mut impl Visitor) {
     visitor.key(key("control", "log_level"), &Choice::new(), &mut control.log_level);
     let lines = Word { word: "off", synonym: None, kind: Count { min: 1, max: 100_000 } };
     visitor.key(key("control", "connection_log"), &lines, &mut control.connection_log_lines_max);
+}
+
+fn dpdk(dpdk: &mut Dpdk, visitor: &mut impl Visitor) {
+    visitor.key(key("dpdk", "memory"), &EalMemory, &mut dpdk.memory);
+    visitor.key(key("dpdk", "huge_pages"), &Flag, &mut dpdk.huge_pages);
+    visitor.key(key("dpdk", "file_prefix"), &FilePrefix, &mut dpdk.file_prefix);
+    visitor.key(key("dpdk", "eal_args"), &EalArguments, &mut dpdk.eal_args);
+    visitor.key(key("dpdk", "idle"), &Choice::new(), &mut dpdk.idle);
+    let flows = Count { min: 1, max: CLIENTS_MAX };
+    visitor.key(key("dpdk", "flows_max"), &flows, &mut dpdk.flows_max);
+    visitor.key(key("dpdk", "half_open_max"), &flows, &mut dpdk.half_open_max);
+    visitor.key(key("dpdk", "time_wait_max"), &flows, &mut dpdk.time_wait_max);
+    visitor.key(key("dpdk", "burst"), &Count { min: 1, max: 32 }, &mut dpdk.burst);
+    visitor.tables(&PORTS, &mut dpdk.ports, port);
+}
+
+fn port<V: Visitor>(index: usize, port: &mut Port, visitor: &mut V) {
+    let key = |name| port_key(index, name);
+    device(index, &mut port.device, visitor);
+    visitor.key(key("addresses"), &Addresses, &mut port.addresses);
+    visitor.key(key("gateway"), &Gateways, &mut port.gateways);
+    visitor.key(key("routes"), &Routes, &mut port.routes);
+    let tag = Word { word: "off", synonym: None, kind: Count { min: 1, max: 4094 } };
+    visitor.key(key("vlan"), &tag, &mut port.vlan);
+    visitor.key(key("mtu"), &Count { min: 576, max: 9000 }, &mut port.mtu);
+    visitor.key(key("lcores"), &LcoreList, &mut port.lcores);
+    let descriptors = Count { min: 64, max: 16_384 };
+    visitor.key(key("rx_descriptors"), &descriptors, &mut port.rx_descriptors);
+    visitor.key(key("tx_descriptors"), &descriptors, &mut port.tx_descriptors);
+    visitor.key(key("offloads"), &Choice::new(), &mut port.offloads);
+}
+
+/// One device, which two keys can name.
+fn device(index: usize, device: &mut Device, visitor: &mut impl Visitor) {
+    let (mut pci, mut vdev) = match device.clone() {
+        Device::Pci(text) => (Some(text), None),
+        Device::Vdev(text) => (None, Some(text)),
+    };
+    // None yet.
+    pci = pci.filter(|text| !text.is_empty());
+    let (pci_key, vdev_key) = (port_key(index, "pci"), port_key(index, "vdev"));
+    visitor.key(pci_key, &Word { word: "off", synonym: None, kind: Pci }, &mut pci);
+    visitor.key(vdev_key, &Word { word: "off", synonym: None, kind: Vdev }, &mut vdev);
+    let got = match (pci, vdev) {
+        (Some(text), None) => return *device = Device::Pci(text),
+        (None, Some(text)) => return *device = Device::Vdev(text),
+        (None, None) => "neither".to_owned(),
+        (Some(pci), Some(vdev)) => format!("{} beside {}", quoted(&pci), quoted(&vdev)),
+    };
+    visitor.refuse(Relation {
+        keys: vec![port_key(index, ""), pci_key, vdev_key],
+        message: format!("expected a device, by one of pci and vdev, got {got}"),
+    });
 }

@@ -2,40 +2,60 @@
 
 use crate::schema::Key;
 
-/// A hint for an unknown key of `table`, among all the known `keys`.
-pub(crate) fn for_key(table: &str, name: &str, keys: &[Key]) -> String {
-    if let Some(home) = keys.iter().find(|key| key.name == name) {
-        return format!("it belongs to [{}]", home.table);
+/// A hint for an unknown key of the table at `path`, whose header is `header`, among all the known
+/// `keys`.
+pub(crate) fn for_key(path: &str, header: &str, name: &str, keys: &[Key]) -> String {
+    if let Some(home) = home(name, keys) {
+        return home;
     }
-    let here = || keys.iter().filter(|key| key.table == table).map(|key| key.name);
-    hint(name, here(), &format!("[{table}] has"))
+    let here = keys.iter().filter(|key| key.table == path).map(|key| key.name);
+    let known: Vec<_> = here.chain(tables_within(path, keys)).collect();
+    hint(name, &known, &format!("{header} has"))
 }
 
 /// A hint for an unknown name outside of every table.
 pub(crate) fn for_root(name: &str, keys: &[Key]) -> String {
-    if let Some(home) = keys.iter().find(|key| key.name == name) {
-        return format!("it belongs to [{}]", home.table);
+    if let Some(home) = home(name, keys) {
+        return home;
     }
-    let mut tables: Vec<_> = keys.iter().map(|key| key.table).collect();
-    tables.dedup();
-    hint(name, tables.into_iter(), "the tables are")
+    let mut tables: Vec<_> = keys.iter().filter(|key| key.index.is_none()).collect();
+    tables.dedup_by_key(|key| key.table);
+    let tables: Vec<_> = tables.into_iter().map(|key| key.table).collect();
+    hint(name, &tables, "the tables are")
 }
 
-fn hint<'k>(name: &str, known: impl Iterator<Item = &'k str> + Clone, intro: &str) -> String {
-    match nearest(name, known.clone()) {
+/// Where a known name belongs, be it a key's or that of an array of tables within a table.
+fn home(name: &str, keys: &[Key]) -> Option<String> {
+    if let Some(key) = keys.iter().find(|key| key.name == name) {
+        return Some(format!("it belongs to {}", key.header()));
+    }
+    let within = |key: &&Key| key.table.rsplit_once('.').is_some_and(|(_, last)| last == name);
+    keys.iter().find(within).map(|key| format!("it is written {}", key.header()))
+}
+
+/// The names of the arrays of tables in the table at `path`.
+fn tables_within<'k>(path: &str, keys: &'k [Key]) -> Vec<&'k str> {
+    let name = |key: &'k Key| key.table.strip_prefix(path)?.strip_prefix('.');
+    let mut names: Vec<_> = keys.iter().filter_map(name).collect();
+    names.dedup();
+    names
+}
+
+fn hint(name: &str, known: &[&str], intro: &str) -> String {
+    match nearest(name, known) {
         Some(nearest) => format!("did you mean \"{nearest}\"?"),
-        None => format!("{intro} {}", known.collect::<Vec<_>>().join(", ")),
+        None => format!("{intro} {}", known.join(", ")),
     }
 }
 
 /// The known name that takes the fewest edits, unless that is more than a third of it.
-fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     const BYTES_MAX: usize = 64;
     if name.len() > BYTES_MAX {
         return None;
     }
     let name = name.to_ascii_lowercase().replace('-', "_");
-    let ranked = known.map(|known| (edits(&name, known), known)).min()?;
+    let ranked = known.iter().map(|known| (edits(&name, known), *known)).min()?;
     (ranked.0 <= (ranked.1.len() / 3).max(2)).then_some(ranked.1)
 }
 
@@ -76,7 +96,7 @@ mod tests {
     #[test]
     fn the_nearest_name_is_found_unless_it_is_far() {
         let known = ["listen", "datapath", "workers", "session_shards"];
-        let nearest = |name| nearest(name, known.into_iter());
+        let nearest = |name| nearest(name, &known);
         assert_eq!(nearest("worker"), Some("workers"));
         assert_eq!(nearest("Session-Shards"), Some("session_shards"));
         assert_eq!(nearest("data_path"), Some("datapath"));

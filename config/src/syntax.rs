@@ -55,8 +55,10 @@ impl Syntax {
     pub(crate) fn into_faults(self, values: &BTreeMap<Key, Span>) -> impl Iterator<Item = Located> {
         let trusted_until = self.trusted_until;
         self.errors.into_iter().map(move |(span, message)| {
-            let mut touched = values.iter().filter(|(_, value)| value.start < trusted_until);
-            let key = touched.find(|(_, value)| touch(&span, value));
+            let trusted = values.iter().filter(|(_, value)| value.start < trusted_until);
+            let touched = trusted.filter(|(_, value)| touch(&span, value));
+            // Of a table within an array and its key, the key.
+            let key = touched.min_by_key(|(_, value)| value.len());
             let key = key.map(|(key, _)| key.to_string());
             Located { offset: Some(span.start), key, message }
         })

@@ -73,7 +73,7 @@ fn long_and_strange_values_are_shown_short_and_on_one_line() {
 #[test]
 fn strange_names_are_shown_in_quotes() {
     let expected = "hioload.toml:1:1: \"a\\nb\": unknown key: the tables are server, websocket, \
-                    broadcast, tcp, limits, control";
+                    broadcast, tcp, limits, control, dpdk";
     assert_eq!(refusal("\"a\\nb\" = 1"), expected);
 }
 

@@ -247,6 +247,17 @@ drain_timeout = "10s"
 log_format = "text"
 log_level = "info"
 connection_log = 10
+
+[dpdk]
+memory = "auto"
+huge_pages = true
+file_prefix = "hioload"
+eal_args = []
+idle = "adaptive"
+flows_max = 65536
+half_open_max = 4096
+time_wait_max = 65536
+burst = 32
 "#;
     assert_eq!(config.to_toml(), expected);
     assert!(!format!("{config:?}").contains("correct-horse"));

@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hioload_config::{
-    AdminAddress, Broadcast, ClientAddress, Config, Control, Cpus, Datapath, IpNet, Limits,
-    ListenAddress, LogFormat, LogLevel, Origins, Publish, Secret, Server, SessionsMax,
-    SlowConsumer, Tcp, WebSocket,
+    AdminAddress, Broadcast, ClientAddress, Config, Control, Cpus, Datapath, Device, Dpdk, Idle,
+    IpNet, Lcores, Limits, ListenAddress, LogFormat, LogLevel, Memory, Offloads, Origins, Port,
+    Publish, Route, Secret, Server, SessionsMax, SlowConsumer, Tcp, WebSocket,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -38,6 +38,11 @@ const PIECES: &[&str] = &[
     "off",
     "[server]",
     "[[tcp]]",
+    "[[dpdk.port]]\n",
+    "\n[dpdk.port]\n",
+    "vdev = \"net_null0\"\n",
+    "addresses = \"10.0.0.1/24\"\n",
+    "dpdk.port = [",
     "workers",
     "\u{e9}",
     "\0",
@@ -122,14 +127,108 @@ proptest! {
 /// Configurations of which some are valid, and most are out of bounds somewhere.
 fn any_config() -> impl Strategy<Value = Config> {
     let tables = (server(), websocket(), broadcast(), tcp(), limits(), control());
-    tables.prop_map(|(server, websocket, broadcast, tcp, limits, control)| Config {
+    let tables = tables.prop_map(|(server, websocket, broadcast, tcp, limits, control)| Config {
         server,
         websocket,
         broadcast,
         tcp,
         limits,
         control,
+        dpdk: Dpdk::default(),
+    });
+    let dpdk = prop_oneof![2 => Just(Dpdk::default()), 1 => dpdk()];
+    (tables, dpdk, 0..10_u8).prop_map(|(mut config, dpdk, contrary)| {
+        config.dpdk = dpdk;
+        // What ports ask of the other tables, for the most part.
+        if contrary != 0 && config.dpdk.ports.is_empty() {
+            if config.server.datapath == Datapath::Dpdk {
+                config.server.datapath = Datapath::Auto;
+            }
+        } else if contrary != 0 {
+            config.server.cpus = Cpus::Off;
+            config.server.workers = config.workers_auto();
+            config.server.listen = vec![ListenAddress::Every { port: 80 }];
+            config.limits.sessions_max = SessionsMax::Auto;
+        }
+        config
     })
+}
+
+fn dpdk() -> impl Strategy<Value = Dpdk> {
+    let mib = || (0..5_000_usize).prop_map(|count| count << 20);
+    let memory = prop_oneof![
+        Just(Memory::Auto),
+        mib().prop_map(Memory::Each),
+        vec(mib(), 1..4).prop_map(Memory::Nodes),
+        any::<usize>().prop_map(Memory::Each),
+    ];
+    let eal =
+        (memory, any::<bool>(), "[a-z][a-z0-9_.-]{0,9}", vec("--[a-z]{3,9}|[ -~]{0,4}", 0..3));
+    let idle = select(&[Idle::Adaptive, Idle::Busy][..]);
+    let count = || 1..1_000_000_usize;
+    let flows = (count(), count(), count(), 1..=32_u16);
+    (eal, idle, flows, vec(port(), 0..4)).prop_map(|(eal, idle, flows, mut ports)| {
+        for (index, port) in ports.iter_mut().enumerate() {
+            // Most are apart from each other.
+            if let Device::Vdev(name) = &mut port.device {
+                *name = format!("net_null{index}{name}");
+            }
+        }
+        Dpdk {
+            memory: eal.0,
+            huge_pages: eal.1,
+            file_prefix: eal.2,
+            eal_args: eal.3,
+            idle,
+            flows_max: flows.0,
+            half_open_max: flows.1,
+            time_wait_max: flows.2,
+            burst: flows.3,
+            ports,
+        }
+    })
+}
+
+fn port() -> impl Strategy<Value = Port> {
+    let device = prop_oneof![
+        20 => "(,[a-z]{1,5}=[!-~]{1,5}){0,2}".prop_map(Device::Vdev),
+        20 => "[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f].[0-7]".prop_map(Device::Pci),
+        1 => any::<String>().prop_map(Device::Pci),
+    ];
+    let v4 = (any::<u32>(), 8..=30_u8)
+        .prop_map(|(bits, prefix)| IpNet::new_assert(IpAddr::V4((bits | 1).into()), prefix));
+    let v6 = (any::<u128>(), 48..=64_u8)
+        .prop_map(|(bits, prefix)| IpNet::new_assert(IpAddr::V6((bits | 1).into()), prefix));
+    let address = prop_oneof![3 => v4, 1 => v6];
+    let lcores = prop_oneof![
+        Just(Lcores::Auto),
+        (0..40_usize, 1..40_usize).prop_map(|(at, len)| Lcores::List((at..at + len).collect())),
+        vec(0..9_000_usize, 0..3).prop_map(Lcores::List),
+    ];
+    let near = (any::<bool>(), any::<bool>(), option::of(1..=4094_u16), 576..=9000_u16);
+    let descriptors = (64..=16_384_u16, 64..=16_384_u16);
+    let offloads = select(&[Offloads::Auto, Offloads::Off][..]);
+    let network = (device, vec(address, 1..3), near);
+    (network, lcores, descriptors, offloads).prop_map(
+        |((device, addresses, near), lcores, descriptors, offloads)| {
+            // The first host of the network, or the second.
+            let router = addresses[0].hosts().next().unwrap();
+            let network = if router.is_ipv4() { "203.0.113.0/24" } else { "2001:db8::/32" };
+            let route = Route { network: network.parse().unwrap(), via: router };
+            Port {
+                device,
+                addresses,
+                gateways: Some(router).filter(|_| near.0).into_iter().collect(),
+                routes: Some(route).filter(|_| near.1).into_iter().collect(),
+                vlan: near.2,
+                mtu: near.3,
+                lcores,
+                rx_descriptors: descriptors.0,
+                tx_descriptors: descriptors.1,
+                offloads,
+            }
+        },
+    )
 }
 
 fn duration() -> impl Strategy<Value = Duration> {

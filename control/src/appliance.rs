@@ -97,6 +97,9 @@ impl Appliance {
         if config.server.datapath == Datapath::Dpdk {
             return Err(StartError::NoDpdk);
         }
+        if config.serves_on_ports() {
+            warn!("this build has no DPDK data path: kernel sockets serve in place of dpdk.port");
+        }
         let cpus = placement::cpus_of_workers(&config.server)?;
         let descriptors = descriptors::soft_limit();
         let sessions_max = descriptors::sessions_max(&config, descriptors);

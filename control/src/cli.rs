@@ -80,7 +80,7 @@ pub(crate) struct ServeFlags {
     #[arg(long, value_name = "N", value_parser = whole_number)]
     shards: Option<usize>,
 
-    /// Worker threads; "auto" is one for each CPU, or for each of server.cpus where that is a list
+    /// Worker threads; "auto" is one for each CPU, or for each that the file lists for them
     #[arg(long, value_name = "N", value_parser = workers)]
     workers: Option<Workers>,
 }
@@ -118,7 +118,7 @@ impl ServeFlags {
         }
         server.session_shards = self.shards.unwrap_or(server.session_shards);
         match self.workers {
-            Some(Workers::Auto) => server.workers = server.workers_auto(),
+            Some(Workers::Auto) => config.server.workers = config.workers_auto(),
             Some(Workers::Count(count)) => server.workers = count,
             None => {}
         }
@@ -204,7 +204,9 @@ mod tests {
     #[test]
     fn flags_override_the_defaults() {
         let flags = flags(&["--addr", ":9000", "--addr", "[::1]:0", "--shards", "4", "--dpdk"]);
-        let server = flags.config().unwrap().server;
+        let mut config = Config::default();
+        flags.apply(&mut config);
+        let server = config.server;
         let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
         assert_eq!(listen, [":9000", "[::1]:0"]);
         assert_eq!((server.session_shards, server.datapath), (4, Datapath::Dpdk));
@@ -217,5 +219,7 @@ mod tests {
         let fault = flags(&["--addr", ":9090"]).config().unwrap_err();
         assert!(fault.starts_with("control.admin: "), "{fault}");
         assert!(fault.ends_with("(server.listen is what --addr says)"), "{fault}");
+        let fault = flags(&["--dpdk"]).config().unwrap_err();
+        assert!(fault.starts_with("--dpdk: expected a port"), "{fault}");
     }
 }

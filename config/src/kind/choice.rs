@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use toml::de::DeValue;
 
 use super::{Kind, Refusal, quoted, shown, toml_string};
-use crate::{ClientAddress, Datapath, LogFormat, LogLevel, Publish, SlowConsumer};
+use crate::{ClientAddress, Datapath, Idle, LogFormat, LogLevel, Offloads, Publish, SlowConsumer};
 
 /// true or false.
 pub(crate) struct Flag;
@@ -111,6 +111,28 @@ impl Words for LogLevel {
             LogLevel::Info => "info",
             LogLevel::Debug => "debug",
             LogLevel::Trace => "trace",
+        }
+    }
+}
+
+impl Words for Idle {
+    const ALL: &'static [Self] = &[Idle::Adaptive, Idle::Busy];
+
+    fn word(self) -> &'static str {
+        match self {
+            Idle::Adaptive => "adaptive",
+            Idle::Busy => "busy",
+        }
+    }
+}
+
+impl Words for Offloads {
+    const ALL: &'static [Self] = &[Offloads::Auto, Offloads::Off];
+
+    fn word(self) -> &'static str {
+        match self {
+            Offloads::Auto => "auto",
+            Offloads::Off => "off",
         }
     }
 }

@@ -6,14 +6,18 @@
 mod address;
 mod choice;
 mod cpus;
+mod eal;
 mod number;
+mod port;
 mod text;
 
 pub use address::AdminAddressError;
 pub(crate) use address::{Admin, Listen, Networks, overlap};
 pub(crate) use choice::{Choice, Flag};
 pub(crate) use cpus::CpuList;
+pub(crate) use eal::{EalArguments, EalMemory, FilePrefix};
 pub(crate) use number::{Auto, Count, Sessions, Size, Time, Word};
+pub(crate) use port::{Addresses, Gateways, LcoreList, Pci, Routes, Vdev};
 pub(crate) use text::{OriginList, Subprotocols, Token, UrlPath};
 
 use std::fmt::{self, Write as _};

@@ -189,7 +189,7 @@ fn or_word(refusals: Vec<Refusal>, word: &str) -> Vec<Refusal> {
     refusals.into_iter().map(|refusal| refusal.or_word(word)).collect()
 }
 
-fn integer<T: TryFrom<i128>>(value: &DeValue<'_>) -> Option<T> {
+pub(super) fn integer<T: TryFrom<i128>>(value: &DeValue<'_>) -> Option<T> {
     let integer = value.as_integer()?;
     i128::from_str_radix(integer.as_str(), integer.radix()).ok()?.try_into().ok()
 }

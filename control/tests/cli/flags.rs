@@ -57,9 +57,15 @@ fn a_filter_that_is_none_is_named() {
 
 #[test]
 fn dpdk_is_refused_with_the_reason_and_a_remedy() {
-    let file = ConfigFile::on_free_ports("");
+    const PORT: &str = "server.listen = \":0\"
+control.admin = \"127.0.0.1:0\"
+[[dpdk.port]]
+vdev = \"net_null0\"
+addresses = [\"10.0.0.1/24\"]
+";
+    let file = ConfigFile::new(PORT);
     let by_flag = run(&["--config", file.path(), "--dpdk"]);
-    let file = ConfigFile::on_free_ports("server.datapath = \"dpdk\"\n");
+    let file = ConfigFile::new(&format!("server.datapath = \"dpdk\"\n{PORT}"));
     let by_file = run(&["--config", file.path()]);
     for output in [by_flag, by_file] {
         assert_eq!(output.status.code(), Some(1));
@@ -67,6 +73,16 @@ fn dpdk_is_refused_with_the_reason_and_a_remedy() {
         assert!(text.contains("this build has no DPDK data path"), "{text}");
         assert!(text.contains("\"kernel\"") && text.contains("--dpdk"), "{text}");
     }
+}
+
+#[test]
+fn dpdk_without_a_port_is_refused_with_the_remedy() {
+    let file = ConfigFile::on_free_ports("");
+    let output = run(&["--config", file.path(), "--dpdk"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.starts_with("--dpdk: expected a port that DPDK serves on"), "{text}");
+    assert!(text.contains("[[dpdk.port]]"), "{text}");
 }
 
 #[test]
