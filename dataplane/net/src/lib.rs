@@ -20,8 +20,10 @@ mod kernel;
 mod memory;
 mod queue;
 mod slots;
+mod stack;
 mod streams;
 mod timer;
+mod wire;
 
 pub use counting::{CountingPeers, CountingStreams};
 pub use frame_port::{
@@ -32,8 +34,13 @@ pub use kernel::{
     SocketOptions, listen,
 };
 pub use memory::MemoryStreams;
+pub use stack::{
+    Admit, DropReason, HashKey, Idle, PortOptions, Routers, StackCounters, StackOptions,
+    StackStats, StackStreams, StackWaker,
+};
 pub use streams::{
     Backlog, BacklogMax, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState,
     StreamCounters, Streams, Wake,
 };
 pub use timer::TimerWheel;
+pub use wire::{MemoryFrame, MemoryPort, WireOptions};

@@ -1,0 +1,221 @@
+//! A port with its addresses: what it says of itself, and how packets leave it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use smoltcp::iface::{Config, Interface, SocketSet};
+use smoltcp::phy::Device;
+use smoltcp::time::Instant as StackInstant;
+use smoltcp::wire::{
+    EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv6Address,
+};
+
+use super::device::{EthernetDevice, IpDevice, Output};
+use super::link::{EtherType, Link, Tag};
+use super::options::PortOptions;
+use super::packet::Segment;
+use super::{neighbours, reply};
+use crate::FramePort;
+
+/// How often the port's routers are asked for.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A port that the stack serves.
+pub(crate) struct Attached<P: FramePort> {
+    pub(crate) output: Output<P>,
+    /// Carries the flows; knows no hardware addresses.
+    pub(crate) ip: Interface,
+    /// Answers questions of the link: ARP and neighbour discovery.
+    ethernet: Interface,
+    options: PortOptions,
+    nobody: SocketSet<'static>,
+    /// Addresses and ports that are accepted on, by place in the port's addresses.
+    listening: Vec<(u8, u16)>,
+    link_ups: u64,
+    probe_at: Instant,
+    /// An untagged copy of a tagged frame, for the link's questions.
+    untagged: Vec<u8>,
+}
+
+impl<P: FramePort> Attached<P> {
+    pub(crate) fn new(port: P, options: PortOptions, listen: &[SocketAddr], now: Instant) -> Self {
+        let mut output = Output::new(port, now);
+        let mac = EthernetAddress(output.capabilities.mac);
+        let mut device = EthernetDevice { output: &mut output, frame: None };
+        let config = Config::new(HardwareAddress::Ethernet(mac));
+        let mut ethernet = Interface::new(config, &mut device, StackInstant::ZERO);
+        set_addresses(&mut ethernet, &options.addresses);
+        let ip = interface(&mut output, &options.addresses, 0);
+        let listening = options.addresses.iter().zip(0..).flat_map(|(net, place)| {
+            let here = move |at: &&SocketAddr| {
+                at.ip() == net.addr()
+                    || (at.ip().is_unspecified() && at.is_ipv4() == net.addr().is_ipv4())
+            };
+            listen.iter().filter(here).map(move |at| (place, at.port()))
+        });
+        let listening = listening.collect();
+        Self {
+            output,
+            ip,
+            ethernet,
+            options,
+            nobody: SocketSet::new(Vec::new()),
+            listening,
+            link_ups: 0,
+            probe_at: now,
+            untagged: Vec::new(),
+        }
+    }
+
+    /// The VLAN of its frames.
+    pub(crate) fn vlan(&self) -> Option<u16> {
+        self.options.vlan
+    }
+
+    /// The place of an address among those of the port.
+    pub(crate) fn place(&self, address: IpAddr) -> Option<u8> {
+        let mut places = self.options.addresses.iter().zip(0..);
+        places.find_map(|(net, place)| (net.addr() == address).then_some(place))
+    }
+
+    pub(crate) fn address(&self, place: u8) -> Option<IpAddr> {
+        self.options.addresses.get(usize::from(place)).map(IpNet::addr)
+    }
+
+    pub(crate) fn is_listening(&self, place: u8, port: u16) -> bool {
+        self.listening.contains(&(place, port))
+    }
+
+    /// An interface for the first segment of a connection, which takes its initial sequence number
+    /// from `seed` (RFC 6528).
+    pub(crate) fn interface(&mut self, seed: u64) -> Interface {
+        interface(&mut self.output, &self.options.addresses, seed)
+    }
+
+    /// Whether a station reaches us through the router that we know.
+    pub(crate) fn is_via_router(&self, peer: IpAddr, link: Link) -> bool {
+        let is_near = self.options.addresses.iter().any(|net| net.contains(&peer));
+        !is_near && self.options.routers.get(peer.is_ipv6()) == Some(link.mac)
+    }
+
+    /// Sends what follows to `link`, or to the router that has taken its place.
+    pub(crate) fn aim(&mut self, now: Instant, mut link: Link, peer: IpAddr, via_router: bool) {
+        if via_router && let Some(mac) = self.options.routers.get(peer.is_ipv6()) {
+            link.mac = mac;
+        }
+        self.output.now = now;
+        self.output.link = link;
+    }
+
+    /// Answers a packet that belongs to no connection: an echo request, or a segment, which gets a
+    /// reset.
+    pub(crate) fn answer(&mut self, now: Instant, at: StackInstant, from: Link, packet: &[u8]) {
+        self.output.now = now;
+        self.output.link = from;
+        let Self { output, ip, nobody, .. } = self;
+        let mut device = IpDevice { output, packet: Some(packet) };
+        ip.poll_ingress_single(at, &mut device, nobody);
+    }
+
+    /// Answers a segment with what we have sent and received: it asks for proof, or repeats itself.
+    pub(crate) fn acknowledge(
+        &mut self,
+        now: Instant,
+        from: Link,
+        segment: &Segment,
+        sequence: u32,
+        acknowledged: u32,
+    ) {
+        self.output.now = now;
+        self.output.link = from;
+        reply::acknowledge(&mut self.output, segment, sequence, acknowledged);
+    }
+
+    /// Takes in a frame that is an affair of the link: ARP, or neighbour discovery.
+    pub(crate) fn learn(
+        &mut self,
+        now: Instant,
+        at: StackInstant,
+        from: Link,
+        ether_type: EtherType,
+        frame: &[u8],
+        packet_at: usize,
+    ) {
+        let packet = &frame[packet_at..];
+        let told = match ether_type {
+            EtherType::Arp => neighbours::told_by_arp(packet),
+            EtherType::Ipv6 | EtherType::Ipv4 => neighbours::told_by_ndisc(packet),
+        };
+        if let Some((address, mac)) = told
+            && self.options.gateways.contains(&address)
+        {
+            self.options.routers.set(address.is_ipv6(), mac);
+        }
+        self.output.now = now;
+        self.output.link = from;
+        let Self { output, ethernet, nobody, untagged, .. } = self;
+        let frame = if from.tag.is_some() && frame[12..14] == [0x81, 0x00] {
+            untagged.clear();
+            untagged.extend_from_slice(&frame[..12]);
+            untagged.extend_from_slice(&frame[16..]);
+            untagged
+        } else {
+            frame
+        };
+        let mut device = EthernetDevice { output, frame: Some(frame) };
+        ethernet.poll_ingress_single(at, &mut device, nobody);
+    }
+
+    /// Says which addresses are here when the link has come up, and asks for the routers now and
+    /// then.
+    pub(crate) fn speak(&mut self, now: Instant) {
+        if !self.options.speaks {
+            return;
+        }
+        let link_ups = self.output.port.link_ups();
+        let is_up_again = std::mem::replace(&mut self.link_ups, link_ups) != link_ups;
+        if is_up_again || self.probe_at <= now {
+            self.output.now = now;
+            let tag = self.options.vlan.map(Tag::new);
+            if is_up_again {
+                for net in &self.options.addresses {
+                    neighbours::announce(&mut self.output, net.addr(), tag);
+                }
+            }
+            for gateway in &self.options.gateways {
+                let near = |net: &&IpNet| net.contains(gateway);
+                if let Some(net) = self.options.addresses.iter().find(near) {
+                    neighbours::ask(&mut self.output, net.addr(), *gateway, tag);
+                }
+            }
+            self.probe_at = now + PROBE_INTERVAL;
+        }
+    }
+}
+
+/// An interface without Ethernet that answers from `addresses`.
+fn interface<P: FramePort>(output: &mut Output<P>, addresses: &[IpNet], seed: u64) -> Interface {
+    let mut device = IpDevice { output, packet: None };
+    debug_assert!(device.capabilities().max_transmission_unit >= 576);
+    let mut config = Config::new(HardwareAddress::Ip);
+    config.random_seed = seed;
+    let mut interface = Interface::new(config, &mut device, StackInstant::ZERO);
+    set_addresses(&mut interface, addresses);
+    // It refuses to send beyond its networks without a route. Which station a packet goes to is
+    // decided by its flow, so any address will do.
+    let routes = interface.routes_mut();
+    // There is room for both: the table has more than two places.
+    let _ = routes.add_default_ipv4_route(Ipv4Address::UNSPECIFIED);
+    let _ = routes.add_default_ipv6_route(Ipv6Address::UNSPECIFIED);
+    interface
+}
+
+fn set_addresses(interface: &mut Interface, addresses: &[IpNet]) {
+    interface.update_ip_addrs(|list| {
+        for net in addresses.iter().take(PortOptions::ADDRESSES_MAX) {
+            // There is room, as `take` sees to.
+            let _ = list.push(IpCidr::new(IpAddress::from(net.addr()), net.prefix_len()));
+        }
+    });
+}

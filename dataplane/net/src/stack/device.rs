@@ -1,0 +1,290 @@
+//! What `smoltcp` sees of a port: one packet in, packets out.
+
+use std::time::Instant;
+
+use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
+use smoltcp::phy::{RxToken, TxToken};
+use smoltcp::time::Instant as StackInstant;
+
+use super::link::{BROADCAST, ETHERNET_HEADER_BYTES, EtherType, Link, TAG_BYTES};
+use super::packet::{self, Content};
+use crate::{FramePort, PortCapabilities, PortFrame, TxChecksum};
+
+/// The way out of a port.
+pub(crate) struct Output<P: FramePort> {
+    pub(crate) port: P,
+    pub(crate) capabilities: PortCapabilities,
+    pub(crate) now: Instant,
+    /// Where packets go next.
+    pub(crate) link: Link,
+    /// What has been sent since somebody looked.
+    pub(crate) sent: Sent,
+    /// Taken ahead of a packet, since filling it must not fail.
+    spare: Option<P::Frame>,
+    /// Takes a packet for which there is no frame. It is lost, as any may be.
+    nowhere: Vec<u8>,
+}
+
+/// TCP segments that were sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) segments: u32,
+    pub(crate) payload_bytes: u32,
+    /// Of the last one: the sequence number behind it, and what it acknowledged.
+    pub(crate) until: u32,
+    pub(crate) acknowledged: u32,
+}
+
+impl<P: FramePort> Output<P> {
+    pub(crate) fn new(port: P, now: Instant) -> Self {
+        let capabilities = port.capabilities();
+        Self {
+            port,
+            capabilities,
+            now,
+            link: Link { mac: BROADCAST, tag: None },
+            sent: Sent::default(),
+            spare: None,
+            nowhere: Vec::new(),
+        }
+    }
+
+    /// Sends an IP packet of `len` bytes, which `fill` writes, over the current link.
+    pub(crate) fn send_packet<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
+        let header_bytes = self.link.header_bytes();
+        self.send(header_bytes + len, |output, frame| {
+            let (header, packet) = frame.split_at_mut(header_bytes);
+            let result = fill(packet);
+            let ether_type = if packet[0] >> 4 == 6 { EtherType::Ipv6 } else { EtherType::Ipv4 };
+            output.link.write(output.capabilities.mac, ether_type, header);
+            (result, output.note(ether_type, header_bytes, packet))
+        })
+    }
+
+    /// Sends what is no IP packet, likewise.
+    pub(crate) fn send_arp(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) {
+        let header_bytes = self.link.header_bytes();
+        self.send(header_bytes + len, |output, frame| {
+            let (header, packet) = frame.split_at_mut(header_bytes);
+            fill(packet);
+            output.link.write(output.capabilities.mac, EtherType::Arp, header);
+            ((), None)
+        });
+    }
+
+    /// Sends a frame of `len` bytes, which `fill` writes as untagged; the tag of the current link
+    /// is put in.
+    fn send_frame<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
+        let tag = self.link.tag;
+        let extra = if tag.is_some() { TAG_BYTES } else { 0 };
+        self.send(len + extra, |output, frame| {
+            let result = fill(&mut frame[extra..]);
+            if tag.is_some() {
+                let mut destination = [0; 6];
+                destination.copy_from_slice(&frame[extra..extra + 6]);
+                let at = extra + 12;
+                let ether_type = match frame[at..at + 2] {
+                    [0x08, 0x06] => EtherType::Arp,
+                    [0x08, 0x00] => EtherType::Ipv4,
+                    _ => EtherType::Ipv6,
+                };
+                let link = Link { mac: destination, tag };
+                link.write(output.capabilities.mac, ether_type, frame);
+            }
+            (result, None)
+        })
+    }
+
+    fn send<R>(
+        &mut self,
+        len: usize,
+        fill: impl FnOnce(&mut Self, &mut [u8]) -> (R, Option<TxChecksum>),
+    ) -> R {
+        let frame = self.spare.take().or_else(|| self.port.frame());
+        if let Some(mut frame) = frame
+            && frame.resize(len)
+        {
+            let (result, checksum) = fill(self, &mut frame);
+            self.port.send(self.now, frame, checksum);
+            return result;
+        }
+        let mut nowhere = std::mem::take(&mut self.nowhere);
+        nowhere.resize(len, 0);
+        let (result, _) = fill(self, &mut nowhere);
+        self.nowhere = nowhere;
+        result
+    }
+
+    /// Whether the next packet finds a frame.
+    fn prepare(&mut self) -> bool {
+        if self.spare.is_none() {
+            self.spare = self.port.frame();
+        }
+        self.spare.is_some()
+    }
+
+    /// Notes what a packet holds, and prepares it for a port that computes checksums.
+    fn note(
+        &mut self,
+        ether_type: EtherType,
+        link_header_bytes: usize,
+        packet: &mut [u8],
+    ) -> Option<TxChecksum> {
+        let Ok((Content::Tcp(segment), total)) = packet::read(ether_type, packet) else {
+            return None;
+        };
+        self.sent.segments += 1;
+        self.sent.payload_bytes += u32::from(segment.payload_bytes);
+        self.sent.until = segment.end();
+        self.sent.acknowledged = segment.acknowledged;
+        let PortCapabilities { tx_ipv4_checksum, tx_tcp_checksum, .. } = self.capabilities;
+        let ipv6 = ether_type == EtherType::Ipv6;
+        if !tx_tcp_checksum && (ipv6 || !tx_ipv4_checksum) {
+            return None;
+        }
+        if tx_ipv4_checksum && !ipv6 {
+            packet[10..12].fill(0);
+        }
+        if tx_tcp_checksum {
+            let at = usize::from(segment.ip_header_bytes);
+            let sum = pseudo_header_sum(ipv6, packet, total - at);
+            packet[at + 16..at + 18].copy_from_slice(&sum.to_be_bytes());
+        }
+        Some(TxChecksum {
+            link_header_bytes: u8::try_from(link_header_bytes).ok()?,
+            ip_header_bytes: segment.ip_header_bytes,
+            ipv6,
+        })
+    }
+}
+
+/// The sum of the pseudo-header of TCP (RFC 9293 section 3.1), folded and not complemented.
+fn pseudo_header_sum(ipv6: bool, packet: &[u8], tcp_bytes: usize) -> u16 {
+    const PROTOCOL_TCP: u32 = 6;
+    let addresses = if ipv6 { &packet[8..40] } else { &packet[12..20] };
+    let words = addresses.chunks_exact(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
+    let tcp_bytes = u32::try_from(tcp_bytes).unwrap_or(u32::MAX);
+    let sum = words.sum::<u32>() + PROTOCOL_TCP + (tcp_bytes >> 16) + (tcp_bytes & 0xffff);
+    let folded = (sum >> 16) + (sum & 0xffff);
+    let folded = (folded >> 16) + (folded & 0xffff);
+    u16::try_from(folded).unwrap_or(u16::MAX)
+}
+
+/// A port without Ethernet: IP packets in and out.
+pub(crate) struct IpDevice<'d, P: FramePort> {
+    pub(crate) output: &'d mut Output<P>,
+    /// A packet that has come, with its checksums verified.
+    pub(crate) packet: Option<&'d [u8]>,
+}
+
+/// A port with Ethernet: frames without tags in and out.
+pub(crate) struct EthernetDevice<'d, P: FramePort> {
+    pub(crate) output: &'d mut Output<P>,
+    /// A frame that has come.
+    pub(crate) frame: Option<&'d [u8]>,
+}
+
+pub(crate) struct Received<'t>(&'t [u8]);
+
+impl RxToken for Received<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(self.0)
+    }
+}
+
+pub(crate) struct Packet<'t, P: FramePort>(&'t mut Output<P>);
+
+impl<P: FramePort> TxToken for Packet<'_, P> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        self.0.send_packet(len, f)
+    }
+}
+
+pub(crate) struct Frame<'t, P: FramePort>(&'t mut Output<P>);
+
+impl<P: FramePort> TxToken for Frame<'_, P> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        self.0.send_frame(len, f)
+    }
+}
+
+impl<P: FramePort> Device for IpDevice<'_, P> {
+    type RxToken<'t>
+        = Received<'t>
+    where
+        Self: 't;
+    type TxToken<'t>
+        = Packet<'t, P>
+    where
+        Self: 't;
+
+    fn receive(&mut self, _: StackInstant) -> Option<(Received<'_>, Packet<'_, P>)> {
+        let packet = self.packet.take()?;
+        Some((Received(packet), Packet(self.output)))
+    }
+
+    fn transmit(&mut self, _: StackInstant) -> Option<Packet<'_, P>> {
+        self.output.prepare().then_some(Packet(self.output))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ip;
+        capabilities.max_transmission_unit = self.output.capabilities.mtu;
+        capabilities.checksum = checksums(&self.output.capabilities);
+        capabilities
+    }
+}
+
+impl<P: FramePort> Device for EthernetDevice<'_, P> {
+    type RxToken<'t>
+        = Received<'t>
+    where
+        Self: 't;
+    type TxToken<'t>
+        = Frame<'t, P>
+    where
+        Self: 't;
+
+    fn receive(&mut self, _: StackInstant) -> Option<(Received<'_>, Frame<'_, P>)> {
+        let frame = self.frame.take()?;
+        Some((Received(frame), Frame(self.output)))
+    }
+
+    fn transmit(&mut self, _: StackInstant) -> Option<Frame<'_, P>> {
+        self.output.prepare().then_some(Frame(self.output))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit = self.output.capabilities.mtu + ETHERNET_HEADER_BYTES;
+        capabilities
+    }
+}
+
+/// Checksums of what comes are verified by the demux, which knows what the port has looked at;
+/// those of what goes out, where the port does not compute them.
+fn checksums(port: &PortCapabilities) -> ChecksumCapabilities {
+    let by_port = |yes| if yes { Checksum::None } else { Checksum::Tx };
+    let mut checksums = ChecksumCapabilities::default();
+    checksums.ipv4 = by_port(port.tx_ipv4_checksum);
+    checksums.tcp = by_port(port.tx_tcp_checksum);
+    checksums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pseudo_header_is_summed_as_the_rfc_has_it() {
+        // 192.0.2.1 to 198.51.100.7, 40 bytes of TCP.
+        let mut packet = [0; 20];
+        packet[12..16].copy_from_slice(&[192, 0, 2, 1]);
+        packet[16..20].copy_from_slice(&[198, 51, 100, 7]);
+        let sum: u32 = 0xc000 + 0x0201 + 0xc633 + 0x6407 + 6 + 40;
+        let expected = u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
+        assert_eq!(pseudo_header_sum(false, &packet, 40), expected);
+    }
+}

@@ -1,0 +1,141 @@
+//! From what sockets have to say to frames, now or when it is due.
+
+use smoltcp::time::Instant as StackInstant;
+
+use super::StackStreams;
+use super::device::{IpDevice, Sent};
+use super::flow::{NEVER, Stage};
+use crate::{Event, FlowId, FramePort};
+
+/// Segments that one look at a flow sends at most: more than any ring holds, of ordinary ones.
+const SEGMENTS_PER_LOOK: usize = 64;
+
+impl<P: FramePort> StackStreams<'_, P> {
+    /// Has a flow send what is new in its ring. `may_wait` says that it has nothing else to say,
+    /// so that it need not be asked again once that is sent.
+    pub(super) fn send_new(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get(id) else { return };
+        let wanted = flow.unsent;
+        let sent = self.emit(id, |rest| rest > 0);
+        // Its deadlines are a round trip or more away, and one is known already.
+        let is_all = sent.payload_bytes >= wanted && sent.segments > 0;
+        let Some(flow) = self.flows.get(id) else { return };
+        if !(is_all && flow.wake_at <= self.at + RETRANSMISSION_TIMEOUT_MIN) {
+            self.schedule(id);
+        }
+    }
+
+    /// Has a flow say all that it has to say at this moment, and notes when it will have more.
+    pub(super) fn advance(&mut self, id: FlowId) {
+        if self.due_at(id).is_some_and(|due| due <= self.at) {
+            self.emit(id, |_| true);
+        }
+        self.schedule(id);
+    }
+
+    /// Notes when a flow has something to say next.
+    pub(super) fn schedule(&mut self, id: FlowId) {
+        let due = self.due_at(id).unwrap_or(NEVER);
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let due = due.min(flow.deadline);
+        if due < flow.wake_at {
+            flow.wake_at = due;
+            // What could not be sent now, for lack of memory, is tried at the next tick.
+            let micros = u64::try_from(due.max(self.at).total_micros()).unwrap_or(0);
+            self.timers.schedule(id, self.origin + std::time::Duration::from_micros(micros));
+        }
+    }
+
+    /// Looks at the flows that were touched since the last turn.
+    pub(super) fn look_at_touched(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for id in touched.drain(..) {
+            if let Some(flow) = self.flows.get_mut(id) {
+                flow.touched = false;
+                self.advance(id);
+                self.settle(id);
+            }
+        }
+        self.touched = touched;
+    }
+
+    /// Notes that a flow may have something to say at the next turn.
+    pub(super) fn touch(&mut self, id: FlowId) {
+        if let Some(flow) = self.flows.get_mut(id)
+            && !flow.touched
+        {
+            flow.touched = true;
+            self.touched.push(id);
+        }
+    }
+
+    /// Has the flows go on whose time has come, and says whether there were any.
+    pub(super) fn expire(&mut self) -> bool {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.timers.expire(self.now, &mut expired);
+        let found = !expired.is_empty();
+        for id in expired.drain(..) {
+            let Some(flow) = self.flows.get_mut(id) else { continue };
+            flow.wake_at = NEVER;
+            if flow.deadline <= self.at {
+                self.give_up(id);
+                continue;
+            }
+            let was_open = flow.socket().is_open();
+            self.advance(id);
+            let Some(flow) = self.flows.get_mut(id) else { continue };
+            if was_open && !flow.socket().is_open() {
+                flow.timed_out = true;
+                if flow.stage == Stage::Open {
+                    self.events.push(Event::Readable(id));
+                }
+            }
+            self.settle(id);
+        }
+        self.expired = expired;
+        while let Some(remains) = self.time_waits.expire(self.at) {
+            self.map.remove(&remains.key);
+        }
+        found
+    }
+
+    /// When the socket of a flow has something to say, by its own account.
+    fn due_at(&mut self, id: FlowId) -> Option<StackInstant> {
+        let flow = self.flows.get(id)?;
+        let attached = &mut self.ports[usize::from(flow.key.port)];
+        attached.ip.poll_at(self.at, &flow.set)
+    }
+
+    /// Sends segments of a flow, as long as it has some and `go_on` says so of the new bytes that
+    /// are left.
+    fn emit(&mut self, id: FlowId, go_on: impl Fn(u32) -> bool) -> Sent {
+        let mut all = Sent::default();
+        let Some(flow) = self.flows.get_mut(id) else { return all };
+        let attached = &mut self.ports[usize::from(flow.key.port)];
+        attached.aim(self.now, flow.link, flow.key.remote().ip(), flow.via_router);
+        for _ in 0..SEGMENTS_PER_LOOK {
+            attached.output.sent = Sent::default();
+            let mut device = IpDevice { output: &mut attached.output, packet: None };
+            attached.ip.poll_egress(self.at, &mut device, &mut flow.set);
+            let sent = attached.output.sent;
+            if sent.segments == 0 {
+                break;
+            }
+            flow.unsent = flow.unsent.saturating_sub(sent.payload_bytes);
+            flow.sent_until = sent.until;
+            flow.acknowledged = sent.acknowledged;
+            all.segments += sent.segments;
+            all.payload_bytes += sent.payload_bytes;
+            if !go_on(flow.unsent) {
+                break;
+            }
+        }
+        self.stack_counters.segments_out += u64::from(all.segments);
+        self.counters.writes += u64::from(all.segments);
+        all
+    }
+}
+
+/// No timer of data that was just sent fires before (RFC 6298 section 2.4).
+const RETRANSMISSION_TIMEOUT_MIN: smoltcp::time::Duration =
+    smoltcp::time::Duration::from_millis(1000);

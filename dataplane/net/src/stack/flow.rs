@@ -1,0 +1,120 @@
+//! One connection: its TCP socket, and what the socket does not know.
+
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{self, State};
+use smoltcp::time::Instant;
+
+use super::link::Link;
+use super::table::FlowKey;
+use crate::ReadState;
+use crate::queue::Queue;
+
+/// No moment: later than any.
+pub(crate) const NEVER: Instant = Instant::from_micros_const(i64::MAX);
+
+/// A connection of the stack.
+pub(crate) struct Flow<'a> {
+    /// Holds one socket, so that nothing walks over those of others.
+    pub(crate) set: SocketSet<'a>,
+    pub(crate) queue: Queue,
+    pub(crate) key: FlowKey,
+    /// Where its segments came from last.
+    pub(crate) link: Link,
+    /// Its peer is behind the router that the port knows: segments follow the router.
+    pub(crate) via_router: bool,
+    pub(crate) stage: Stage,
+    pub(crate) finish: Finish,
+    /// The last flush left something, and nothing has been said since.
+    pub(crate) blocked: bool,
+    /// Stands in the list of those to look at.
+    pub(crate) touched: bool,
+    /// Ended by silence of the peer and not by its word.
+    pub(crate) timed_out: bool,
+    /// Bytes in the send ring that have not been sent once.
+    pub(crate) unsent: u32,
+    /// Behind the last byte that was sent, and the last acknowledgement that was.
+    pub(crate) sent_until: u32,
+    pub(crate) acknowledged: u32,
+    /// The earliest entry in the timer wheel, as far as is known.
+    pub(crate) wake_at: Instant,
+    /// When it ends whatever its socket says.
+    pub(crate) deadline: Instant,
+}
+
+/// Whose the flow is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The peer has not acknowledged our SYN.
+    HalfOpen,
+    /// Known above.
+    Open,
+    /// Given up above; TCP has still to end it in order.
+    Closing,
+}
+
+/// How far the end of our direction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finish {
+    NotAsked,
+    Asked,
+    Done,
+}
+
+impl<'a> Flow<'a> {
+    pub(crate) fn new(set: SocketSet<'a>, key: FlowKey, link: Link, via_router: bool) -> Self {
+        Self {
+            set,
+            queue: Queue::new(),
+            key,
+            link,
+            via_router,
+            stage: Stage::HalfOpen,
+            finish: Finish::NotAsked,
+            blocked: false,
+            touched: false,
+            timed_out: false,
+            unsent: 0,
+            sent_until: 0,
+            acknowledged: 0,
+            wake_at: NEVER,
+            deadline: NEVER,
+        }
+    }
+
+    pub(crate) fn socket(&self) -> &tcp::Socket<'a> {
+        self.set.get(SocketHandle::default())
+    }
+
+    pub(crate) fn socket_mut(&mut self) -> &mut tcp::Socket<'a> {
+        self.set.get_mut(SocketHandle::default())
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.socket().state()
+    }
+
+    /// Whether what waits is worth being sent: a ring that is nearly full would make for small
+    /// segments (RFC 9293 section 3.8.6.2.1).
+    pub(crate) fn has_room(&self) -> bool {
+        let socket = self.socket();
+        socket.send_queue() <= socket.send_capacity() / 2
+    }
+
+    /// What reading ends with once the receive ring is empty.
+    pub(crate) fn read_state(&self) -> ReadState {
+        match self.state() {
+            State::Closed | State::Listen if self.timed_out => {
+                ReadState::Lost(std::io::ErrorKind::TimedOut)
+            }
+            State::Closed | State::Listen => ReadState::Lost(std::io::ErrorKind::ConnectionReset),
+            State::CloseWait | State::LastAck | State::Closing | State::TimeWait => {
+                ReadState::Ended
+            }
+            State::SynSent
+            | State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2 => ReadState::Drained,
+        }
+    }
+}

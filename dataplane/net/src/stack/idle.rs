@@ -1,0 +1,118 @@
+//! What a worker does while nothing comes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::options::Idle;
+use crate::Wake;
+
+/// Wakes a worker that sleeps between two looks at its ports.
+#[derive(Debug, Default)]
+pub struct StackWaker {
+    woken: AtomicBool,
+    asleep: AtomicBool,
+    lock: Mutex<()>,
+    bell: Condvar,
+}
+
+impl Wake for StackWaker {
+    fn wake(&self) {
+        self.woken.store(true, Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) {
+            let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.bell.notify_one();
+        }
+    }
+}
+
+impl StackWaker {
+    fn sleep(&self, timeout: Duration) {
+        let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.asleep.store(true, Ordering::SeqCst);
+        if !self.woken.load(Ordering::SeqCst) {
+            // Whoever waits too short looks once more than needed.
+            drop(self.bell.wait_timeout(guard, timeout));
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether somebody has woken the worker since the last call.
+    fn take(&self) -> bool {
+        self.woken.load(Ordering::Relaxed) && self.woken.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// Counts empty looks, and sleeps when there were enough of them.
+pub(crate) struct Idler {
+    policy: Idle,
+    waker: Arc<StackWaker>,
+    empty_looks: u32,
+}
+
+impl Idler {
+    pub(crate) fn new(policy: Idle, waker: Arc<StackWaker>) -> Self {
+        Self { policy, waker, empty_looks: 0 }
+    }
+
+    pub(crate) fn waker(&self) -> Arc<StackWaker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Something came or was due.
+    pub(crate) fn found_work(&mut self) {
+        self.empty_looks = 0;
+    }
+
+    /// Nothing came, and the worker has nothing else to do for as long as `timeout`.
+    pub(crate) fn rest(&mut self, timeout: Duration) {
+        if self.waker.take() {
+            self.empty_looks = 0;
+            return;
+        }
+        self.empty_looks = self.empty_looks.saturating_add(1);
+        match self.policy {
+            Idle::Adaptive { spins, step } if self.empty_looks > spins => {
+                self.waker.sleep(step.min(timeout));
+            }
+            Idle::Adaptive { .. } | Idle::Busy => std::hint::spin_loop(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn whoever_is_woken_while_it_sleeps_wakes_at_once() {
+        let waker = Arc::new(StackWaker::default());
+        let step = Duration::from_secs(60);
+        let mut idler = Idler::new(Idle::Adaptive { spins: 0, step }, Arc::clone(&waker));
+        let begin = Instant::now();
+        let other = thread::spawn(move || {
+            while !waker.asleep.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            waker.wake();
+        });
+        idler.rest(step);
+        other.join().expect("it wakes");
+        assert!(begin.elapsed() < step);
+    }
+
+    #[test]
+    fn a_worker_that_was_woken_before_does_not_sleep() {
+        let waker = Arc::new(StackWaker::default());
+        let step = Duration::from_secs(60);
+        let mut idler = Idler::new(Idle::Adaptive { spins: 0, step }, Arc::clone(&waker));
+        waker.wake();
+        let begin = Instant::now();
+        idler.rest(step);
+        assert!(begin.elapsed() < step);
+        assert!(!waker.take(), "once is enough");
+    }
+}

@@ -1,0 +1,283 @@
+//! From a burst of frames to flows and events.
+
+use smoltcp::socket::tcp::State;
+
+use super::StackStreams;
+use super::counters::DropReason;
+use super::device::IpDevice;
+use super::flow::Stage;
+use super::link::{BROADCAST, EtherType, Header, Link, LinkError, is_group};
+use super::packet::{self, Content, Flags, PacketError, Segment};
+use super::table::{Entry, FlowKey};
+use crate::{Event, FlowId, FramePort, PortFrame, RxChecksum};
+
+/// What the demux found in a frame.
+#[derive(Clone, Copy)]
+pub(super) enum Arrival {
+    /// A segment for one of our addresses.
+    Segment {
+        link: Link,
+        packet_at: usize,
+        packet_bytes: usize,
+        key: FlowKey,
+        segment: Segment,
+    },
+    /// A message for an address of ours that wants an answer.
+    Echo {
+        link: Link,
+        packet_at: usize,
+        packet_bytes: usize,
+    },
+    /// An affair of the link.
+    Neighbour {
+        link: Link,
+        ether_type: EtherType,
+        packet_at: usize,
+    },
+    Dropped,
+}
+
+impl<P: FramePort> StackStreams<'_, P> {
+    /// Takes one burst of a port in, and says whether there was one.
+    ///
+    /// In three rounds, so that what a frame needs comes into the caches while the headers of the
+    /// others are read.
+    pub(super) fn receive_burst(&mut self, port: usize) -> bool {
+        let mut frames = std::mem::take(&mut self.burst);
+        self.ports[port].output.port.receive(self.now, &mut frames);
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        for frame in &frames {
+            arrivals.push(self.demux(port, frame));
+        }
+        for arrival in &arrivals {
+            if let Arrival::Segment { key, .. } = arrival
+                && let Some(Entry::Flow(place)) = self.map.get(key)
+                && let Some((_, flow)) = self.flows.at(place as usize)
+            {
+                hioload_mem::prefetch(flow.socket());
+            }
+        }
+        let came = !frames.is_empty();
+        for (frame, arrival) in frames.drain(..).zip(arrivals.drain(..)) {
+            self.take_in(port, &frame, arrival);
+        }
+        self.burst = frames;
+        self.arrivals = arrivals;
+        came
+    }
+
+    /// Finds out what a frame is for, and counts it where it is for nothing here.
+    fn demux(&mut self, port: usize, frame: &P::Frame) -> Arrival {
+        match self.look(port, frame) {
+            Ok(arrival) => arrival,
+            Err(reason) => {
+                self.stack_counters.drop(reason);
+                Arrival::Dropped
+            }
+        }
+    }
+
+    fn look(&mut self, port: usize, frame: &P::Frame) -> Result<Arrival, DropReason> {
+        let attached = &self.ports[port];
+        let header = Header::read(frame, frame.stripped_tag(), attached.vlan())?;
+        let mac = attached.output.capabilities.mac;
+        if header.destination != mac && !is_group(header.destination) {
+            return Err(DropReason::OtherStation);
+        }
+        let (link, packet_at) = (header.source, header.bytes);
+        if is_group(link.mac) {
+            return Err(DropReason::Source);
+        }
+        if header.ether_type == EtherType::Arp {
+            return Ok(Arrival::Neighbour { link, ether_type: EtherType::Arp, packet_at });
+        }
+        let bytes = &frame[packet_at..];
+        let (content, packet_bytes) = packet::read(header.ether_type, bytes)?;
+        let segment = match content {
+            Content::Icmp { is_neighbour_discovery: true, .. } => {
+                return Ok(Arrival::Neighbour { link, ether_type: header.ether_type, packet_at });
+            }
+            Content::Icmp { destination, .. } => {
+                attached.place(destination).ok_or(DropReason::OtherAddress)?;
+                return Ok(Arrival::Echo { link, packet_at, packet_bytes });
+            }
+            Content::Tcp(segment) => segment,
+        };
+        // A segment to a group of stations is none (RFC 1122 section 4.2.3.10).
+        let address = attached.place(segment.destination).ok_or(DropReason::OtherAddress)?;
+        if header.destination != mac || header.destination == BROADCAST {
+            return Err(DropReason::OtherStation);
+        }
+        if attached.place(segment.source).is_some() {
+            return Err(DropReason::Source);
+        }
+        let right = match frame.checksum() {
+            RxChecksum::Good => true,
+            RxChecksum::Bad => false,
+            RxChecksum::Unknown => {
+                packet::verify(header.ether_type, &bytes[..packet_bytes], &segment)
+            }
+        };
+        if !right {
+            return Err(DropReason::Checksum);
+        }
+        let remote = (segment.source, segment.source_port).into();
+        let port = u8::try_from(port).unwrap_or(u8::MAX);
+        let key = FlowKey::new(remote, segment.destination_port, address, port);
+        Ok(Arrival::Segment { link, packet_at, packet_bytes, key, segment })
+    }
+
+    fn take_in(&mut self, port: usize, frame: &P::Frame, arrival: Arrival) {
+        match arrival {
+            Arrival::Segment { link, packet_at, packet_bytes, key, segment } => {
+                self.stack_counters.segments_in += 1;
+                let packet = &frame[packet_at..packet_at + packet_bytes];
+                match self.map.get(&key) {
+                    Some(Entry::Flow(place)) => {
+                        if let Some((id, _)) = self.flows.at(place as usize) {
+                            self.receive_segment(id, link, packet, &segment);
+                        }
+                    }
+                    Some(Entry::TimeWait(place)) => {
+                        self.receive_late(port, place, link, packet, key, &segment);
+                    }
+                    None => self.receive_new(port, link, packet, key, &segment),
+                }
+            }
+            Arrival::Echo { link, packet_at, packet_bytes } => {
+                let packet = &frame[packet_at..packet_at + packet_bytes];
+                self.ports[port].answer(self.now, self.at, link, packet);
+            }
+            Arrival::Neighbour { link, ether_type, packet_at } => {
+                self.ports[port].learn(self.now, self.at, link, ether_type, frame, packet_at);
+            }
+            Arrival::Dropped => {}
+        }
+    }
+
+    /// A segment of a connection that there is.
+    fn receive_segment(&mut self, id: FlowId, link: Link, packet: &[u8], segment: &Segment) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        let attached = &mut self.ports[usize::from(flow.key.port)];
+        if segment.flags.is_opening() && flow.stage != Stage::HalfOpen {
+            // RFC 5961 section 4: a peer that has begun anew will answer by a reset.
+            let (sequence, acknowledged) = (flow.sent_until, flow.acknowledged);
+            attached.acknowledge(self.now, link, segment, sequence, acknowledged);
+            return;
+        }
+        // What acknowledges something that was sent is no guess of a stranger's.
+        let behind = flow.sent_until.wrapping_sub(segment.acknowledged);
+        if flow.link != link && segment.flags.has(Flags::ACK) && behind < 1 << 20 {
+            flow.link = link;
+            flow.via_router = attached.is_via_router(segment.source, link);
+        }
+        attached.aim(self.now, flow.link, segment.source, flow.via_router);
+        let queued_before = flow.socket().send_queue();
+        let mut device = IpDevice { output: &mut attached.output, packet: Some(packet) };
+        attached.ip.poll_ingress_single(self.at, &mut device, &mut flow.set);
+
+        let state = flow.state();
+        let acknowledges = flow.socket().send_queue() < queued_before;
+        if state == State::TimeWait {
+            flow.acknowledged = segment.end();
+        }
+        match flow.stage {
+            Stage::HalfOpen => self.advance_half_open(id, state),
+            Stage::Open => {
+                let has_news = segment.payload_bytes > 0 || !segment.flags.is_plain();
+                if has_news {
+                    self.events.push(Event::Readable(id));
+                }
+                if flow.blocked && flow.has_room() {
+                    flow.blocked = false;
+                    self.events.push(Event::Writable(id));
+                }
+            }
+            Stage::Closing => {
+                if self.has_ended(id, state) {
+                    return;
+                }
+            }
+        }
+        let Some(flow) = self.flows.get(id) else { return };
+        // Most segments are acknowledgements of all that was sent: nothing follows from them.
+        let is_mere_acknowledgement = acknowledges
+            && segment.payload_bytes == 0
+            && segment.flags.is_plain()
+            && flow.unsent == 0
+            && state == State::Established;
+        if !is_mere_acknowledgement {
+            self.advance(id);
+        }
+    }
+
+    /// A segment of a connection that has ended.
+    fn receive_late(
+        &mut self,
+        port: usize,
+        place: u32,
+        link: Link,
+        packet: &[u8],
+        key: FlowKey,
+        segment: &Segment,
+    ) {
+        let Some(remains) = self.time_waits.get(place).copied() else { return };
+        if segment.flags.is_opening() && remains.gives_way_to(segment.sequence) {
+            self.time_waits.remove(place);
+            self.map.remove(&key);
+            self.receive_new(port, link, packet, key, segment);
+            return;
+        }
+        // A reset could be forged to end the wait (RFC 1337). A repeated FIN has missed our answer.
+        if !segment.flags.has(Flags::RST)
+            && (segment.payload_bytes > 0 || !segment.flags.is_plain())
+        {
+            let (sequence, acknowledged) = (remains.sent_until, remains.received_until);
+            self.ports[port].acknowledge(self.now, link, segment, sequence, acknowledged);
+        }
+    }
+
+    /// A segment of no connection: it begins one, or is refused.
+    fn receive_new(
+        &mut self,
+        port: usize,
+        link: Link,
+        packet: &[u8],
+        key: FlowKey,
+        segment: &Segment,
+    ) {
+        let is_accepted =
+            self.accepting && self.ports[port].is_listening(key.address, segment.destination_port);
+        if segment.flags.is_opening() && is_accepted {
+            if let Err(reason) = self.open(port, link, packet, key, segment) {
+                self.stack_counters.drop(reason);
+            }
+            return;
+        }
+        if !segment.flags.has(Flags::RST) {
+            self.stack_counters.resets_out += 1;
+        }
+        self.ports[port].answer(self.now, self.at, link, packet);
+    }
+}
+
+impl From<LinkError> for DropReason {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Short => Self::Malformed,
+            LinkError::EtherType => Self::Protocol,
+            LinkError::Vlan => Self::Vlan,
+        }
+    }
+}
+
+impl From<PacketError> for DropReason {
+    fn from(error: PacketError) -> Self {
+        match error {
+            PacketError::Malformed => Self::Malformed,
+            PacketError::Fragment => Self::Fragment,
+            PacketError::Protocol => Self::Protocol,
+            PacketError::Source => Self::Source,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Streams over a port: a TCP of this process, by `smoltcp`.
+//!
+//! ```text
+//! rx burst -> link header -> packet -> flow -> socket -> events
+//! queue -> send ring -> socket -> packet -> link header -> tx burst
+//! ```
+//!
+//! Every flow has a [`SocketSet`](smoltcp::iface::SocketSet) of its own with its one socket, and
+//! all of a port share its interface, so that no call walks over the sockets of others. What
+//! `smoltcp` leaves open at the edges is done here: who is let in, which station a packet goes to,
+//! how long a connection may take to end, and what is remembered of it afterwards.
+//!
+//! Bytes are copied twice, from the frame into the receive ring and from the send ring into a
+//! frame. What a flow has sent stays in its send ring until it is acknowledged, so a ring of
+//! 2 KiB carries 2 KiB per round trip at most.
+
+mod attached;
+mod counters;
+mod device;
+mod egress;
+mod flow;
+mod idle;
+mod ingress;
+mod life;
+mod link;
+mod neighbours;
+mod options;
+mod packet;
+mod reply;
+mod rings;
+mod streams;
+mod table;
+mod time_wait;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hioload_mem::Arena;
+use smoltcp::time::Instant as StackInstant;
+
+pub use self::counters::{DropReason, StackCounters, StackStats};
+pub use self::idle::StackWaker;
+pub use self::options::{Admit, Idle, PortOptions, Routers, StackOptions};
+pub use self::table::HashKey;
+
+use self::attached::Attached;
+use self::flow::Flow;
+use self::idle::Idler;
+use self::ingress::Arrival;
+use self::rings::Rings;
+use self::table::FlowMap;
+use self::time_wait::TimeWaits;
+use crate::queue::Outbound;
+use crate::slots::FlowSlots;
+use crate::{Event, FlowId, FramePort, StreamCounters, TimerWheel};
+
+/// Deadlines of sockets are kept to this precision.
+const TIMER_TICK: Duration = Duration::from_millis(1);
+
+/// [`Streams`](crate::Streams) over the ports of one worker.
+pub struct StackStreams<'a, P: FramePort> {
+    ports: Vec<Attached<P>>,
+    flows: FlowSlots<Flow<'a>>,
+    map: FlowMap,
+    rings: Rings<'a>,
+    /// In the order in which they came. One that is open or gone may still stand here.
+    half_open: VecDeque<FlowId>,
+    half_open_len: usize,
+    live: usize,
+    time_waits: TimeWaits,
+    timers: TimerWheel,
+    outbound: Outbound,
+    /// Flows that may have something to send that nothing else tells of.
+    touched: Vec<FlowId>,
+    events: Vec<Event>,
+    accepting: bool,
+    options: StackOptions,
+    idler: Idler,
+    /// Where `StackInstant` begins.
+    origin: Instant,
+    now: Instant,
+    at: StackInstant,
+    counters: StreamCounters,
+    stack_counters: StackCounters,
+    stats: Arc<StackStats>,
+    /// Scratch lists, kept for their memory.
+    burst: Vec<P::Frame>,
+    arrivals: Vec<Arrival>,
+    expired: Vec<FlowId>,
+}
+
+impl<'a, P: FramePort> StackStreams<'a, P> {
+    /// Streams over `ports`, whose rings lie in `arena`. Reserves tables for as many flows as
+    /// there may be; rings come from the arena when they are needed first.
+    ///
+    /// `waker` wakes the worker when it sleeps, and `stats` is where others read what it counts.
+    pub fn new(
+        arena: &'a Arena,
+        ports: Vec<(P, PortOptions)>,
+        options: StackOptions,
+        waker: &Arc<StackWaker>,
+        stats: Arc<StackStats>,
+        now: Instant,
+    ) -> Self {
+        let attach = |(port, port_options)| Attached::new(port, port_options, &options.listen, now);
+        let ports = ports.into_iter().map(attach).collect();
+        Self {
+            ports,
+            flows: FlowSlots::new(),
+            map: FlowMap::new(options.flows_max + options.time_wait_max, options.seed),
+            rings: Rings::new(arena, &options),
+            half_open: VecDeque::new(),
+            half_open_len: 0,
+            live: 0,
+            time_waits: TimeWaits::new(options.time_wait_max),
+            timers: TimerWheel::new(now, TIMER_TICK),
+            outbound: Outbound::new(),
+            touched: Vec::new(),
+            events: Vec::new(),
+            accepting: true,
+            idler: Idler::new(options.idle, Arc::clone(waker)),
+            options,
+            origin: now,
+            now,
+            at: StackInstant::ZERO,
+            counters: StreamCounters::default(),
+            stack_counters: StackCounters::default(),
+            stats,
+            burst: Vec::with_capacity(crate::BURST_MAX),
+            arrivals: Vec::with_capacity(crate::BURST_MAX),
+            expired: Vec::with_capacity(TimerWheel::EXPIRED_PER_CALL_MAX),
+        }
+    }
+
+    /// Counts of this moment that the seam does not tell.
+    pub fn stack_counters(&self) -> StackCounters {
+        let mut counters = self.stack_counters;
+        counters.half_open = self.half_open_len as u64;
+        counters.open = (self.live - self.half_open_len) as u64;
+        counters.time_wait = self.time_waits.len() as u64;
+        counters
+    }
+
+    /// What each port has counted, in the order in which they were given.
+    pub fn ports(&self) -> impl Iterator<Item = &P> {
+        self.ports.iter().map(|port| &port.output.port)
+    }
+
+    /// One turn: what has come, what is due, what is to be sent.
+    fn turn(&mut self, now: Instant) -> io::Result<bool> {
+        self.now = now;
+        let micros = now.saturating_duration_since(self.origin).as_micros();
+        self.at = StackInstant::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));
+        self.look_at_touched();
+        let mut came = false;
+        for port in 0..self.ports.len() {
+            self.ports[port].speak(now);
+            came |= self.receive_burst(port);
+        }
+        let due = self.expire();
+        for port in &mut self.ports {
+            port.output.port.flush(now);
+        }
+        Ok(came || due)
+    }
+}

@@ -1,0 +1,50 @@
+//! Segments that are sent without a socket.
+
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{IpAddress, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
+
+use super::device::Output;
+use super::packet::Segment;
+use crate::FramePort;
+
+/// As `smoltcp` has it, and Linux.
+const HOP_LIMIT: u8 = 64;
+
+/// Answers `segment` by an acknowledgement without data or a window.
+pub(crate) fn acknowledge<P: FramePort>(
+    output: &mut Output<P>,
+    segment: &Segment,
+    sequence: u32,
+    acknowledged: u32,
+) {
+    let reply = TcpRepr {
+        src_port: segment.destination_port,
+        dst_port: segment.source_port,
+        control: TcpControl::None,
+        seq_number: number(sequence),
+        ack_number: Some(number(acknowledged)),
+        window_len: 0,
+        window_scale: None,
+        max_seg_size: None,
+        sack_permitted: false,
+        sack_ranges: [None; 3],
+        timestamp: None,
+        payload: &[],
+    };
+    let source = IpAddress::from(segment.destination);
+    let destination = IpAddress::from(segment.source);
+    let len = reply.buffer_len();
+    let header = IpRepr::new(source, destination, IpProtocol::Tcp, len, HOP_LIMIT);
+    // A port that computes checksums does so over whatever stands there.
+    let checksums = ChecksumCapabilities::default();
+    output.send_packet(header.buffer_len(), |bytes| {
+        header.emit(&mut *bytes, &checksums);
+        let mut packet = TcpPacket::new_unchecked(&mut bytes[header.header_len()..]);
+        reply.emit(&mut packet, &source, &destination, &checksums);
+    });
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "smoltcp has sequence numbers signed, bit for bit")]
+fn number(sequence: u32) -> TcpSeqNumber {
+    TcpSeqNumber(sequence as i32)
+}

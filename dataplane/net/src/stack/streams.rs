@@ -1,0 +1,250 @@
+//! The seam, over the flows of the stack.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hioload_buffer::{Frame, FrameId};
+use smoltcp::socket::tcp::State;
+
+use super::StackStreams;
+use super::flow::{Finish, Flow, Stage};
+use crate::{
+    Backlog, BacklogMax, Event, FlowId, FlushState, Flushed, FramePort, Held, Place, ReadState,
+    StreamCounters, Streams, Wake,
+};
+
+impl<'a, P: FramePort> StackStreams<'a, P> {
+    /// A flow that is known above.
+    fn open_flow(&self, id: FlowId) -> Option<&Flow<'a>> {
+        self.flows.get(id).filter(|flow| flow.stage == Stage::Open)
+    }
+
+    fn open_flow_mut(&mut self, id: FlowId) -> Option<&mut Flow<'a>> {
+        self.flows.get_mut(id).filter(|flow| flow.stage == Stage::Open)
+    }
+
+    /// Copies what is queued into the send ring, as far as there is room; returns the messages
+    /// that were completed, and the bytes.
+    fn fill(&mut self, id: FlowId) -> (u32, usize) {
+        let Self { flows, outbound, .. } = self;
+        let Some(flow) = flows.get_mut(id) else { return (0, 0) };
+        let (mut messages, mut bytes) = (0, 0);
+        // The room may wrap around the end of the ring.
+        for _ in 0..2 {
+            if flow.queue.backlog().bytes == 0 {
+                break;
+            }
+            let pending = outbound.pending(&flow.queue);
+            let socket = flow.set.get_mut::<smoltcp::socket::tcp::Socket<'_>>(
+                smoltcp::iface::SocketHandle::default(),
+            );
+            let Ok(copied) = socket.send(|room| {
+                let mut end = 0;
+                for frame in pending {
+                    let len = frame.len().min(room.len() - end);
+                    room[end..end + len].copy_from_slice(&frame[..len]);
+                    end += len;
+                    if end == room.len() {
+                        break;
+                    }
+                }
+                (end, end)
+            }) else {
+                break;
+            };
+            messages += outbound.advance(&mut flow.queue, copied);
+            bytes += copied;
+            if copied == 0 {
+                break;
+            }
+        }
+        if flow.queue.backlog().bytes == 0 {
+            messages += outbound.advance(&mut flow.queue, 0);
+        }
+        flow.unsent += u32::try_from(bytes).unwrap_or(u32::MAX);
+        (messages, bytes)
+    }
+
+    /// Ends our direction once all is in the send ring.
+    fn finish_when_empty(&mut self, id: FlowId) {
+        let Some(flow) = self.open_flow_mut(id) else { return };
+        if flow.finish == Finish::Asked && flow.queue.is_empty() {
+            flow.finish = Finish::Done;
+            flow.socket_mut().close();
+            self.advance(id);
+        }
+    }
+}
+
+impl<P: FramePort> Streams for StackStreams<'_, P> {
+    fn waker(&self) -> Arc<dyn Wake> {
+        self.idler.waker()
+    }
+
+    fn poll(
+        &mut self,
+        now: Instant,
+        timeout: Option<Duration>,
+        events: &mut Vec<Event>,
+    ) -> io::Result<()> {
+        let found = self.turn(now)? || !self.events.is_empty();
+        self.stats.publish(&self.stack_counters());
+        events.append(&mut self.events);
+        if found {
+            self.idler.found_work();
+            return Ok(());
+        }
+        let until_due = self.timers.next().map(|at| at.saturating_duration_since(now));
+        let rest = [timeout, until_due].into_iter().flatten().min().unwrap_or(Duration::MAX);
+        if rest > Duration::ZERO {
+            self.idler.rest(rest);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, id: FlowId, mut sink: impl FnMut(&mut [u8])) -> ReadState {
+        let Some(flow) = self.open_flow_mut(id) else { return ReadState::Drained };
+        let mut bytes = 0;
+        // What is there may wrap around the end of the ring.
+        for _ in 0..2 {
+            if !flow.socket().can_recv() {
+                break;
+            }
+            let read = flow.socket_mut().recv(|received| {
+                sink(received);
+                (received.len(), received.len())
+            });
+            bytes += read.unwrap_or(0);
+        }
+        let state = flow.read_state();
+        self.counters.bytes_in += bytes as u64;
+        if bytes > 0 {
+            // The window has grown.
+            self.touch(id);
+        }
+        state
+    }
+
+    fn hold(&mut self, frame: Frame, stamp: u64) -> FrameId {
+        self.outbound.hold(frame, stamp)
+    }
+
+    fn release(&mut self, frame: FrameId) {
+        self.outbound.release(frame);
+    }
+
+    fn enqueue(&mut self, id: FlowId, frame: FrameId) {
+        let Self { flows, outbound, .. } = self;
+        if let Some(flow) = flows.get_mut(id).filter(|flow| flow.stage == Stage::Open) {
+            outbound.push(&mut flow.queue, frame);
+        }
+    }
+
+    fn enqueue_within(
+        &mut self,
+        id: FlowId,
+        frame: FrameId,
+        length: usize,
+        limits: &BacklogMax,
+    ) -> bool {
+        let Self { flows, outbound, .. } = self;
+        match flows.get_mut(id).filter(|flow| flow.stage == Stage::Open) {
+            Some(flow) => outbound.push_within(&mut flow.queue, frame, length, limits),
+            None => true,
+        }
+    }
+
+    fn enqueue_control(&mut self, id: FlowId, frame: FrameId, place: Place) {
+        let Self { flows, outbound, .. } = self;
+        if let Some(flow) = flows.get_mut(id).filter(|flow| flow.stage == Stage::Open) {
+            outbound.push_control(&mut flow.queue, frame, place);
+        }
+    }
+
+    fn drop_oldest_unsent(&mut self, id: FlowId) -> Option<usize> {
+        let Self { flows, outbound, .. } = self;
+        let flow = flows.get_mut(id).filter(|flow| flow.stage == Stage::Open)?;
+        outbound.drop_oldest_unsent(&mut flow.queue)
+    }
+
+    fn backlog(&self, id: FlowId) -> Backlog {
+        self.open_flow(id).map_or_else(Backlog::default, |flow| flow.queue.backlog())
+    }
+
+    fn messages_sent(&self, id: FlowId) -> u64 {
+        self.open_flow(id).map_or(0, |flow| flow.queue.messages_sent())
+    }
+
+    fn held(&self) -> Held {
+        self.outbound.held()
+    }
+
+    fn prefetch(&self, id: FlowId) {
+        self.flows.prefetch(id);
+    }
+
+    fn bytes_sent(&self, id: FlowId) -> u64 {
+        self.open_flow(id).map_or(0, |flow| flow.queue.bytes_sent())
+    }
+
+    fn flush(&mut self, id: FlowId) -> Flushed {
+        let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
+        let Some(flow) = self.open_flow(id) else { return flushed };
+        if let ReadState::Lost(kind) = flow.read_state() {
+            flushed.state = FlushState::Lost(kind);
+            return flushed;
+        }
+        (flushed.messages, flushed.bytes) = self.fill(id);
+        self.counters.bytes_out += flushed.bytes as u64;
+        if flushed.bytes > 0 {
+            self.send_new(id);
+        }
+        self.finish_when_empty(id);
+        let Some(flow) = self.open_flow_mut(id) else { return flushed };
+        flow.blocked = !flow.queue.is_empty();
+        flushed.state = if flow.blocked {
+            FlushState::Blocked
+        } else if flow.finish == Finish::Done {
+            FlushState::Finished
+        } else {
+            FlushState::Drained
+        };
+        flushed
+    }
+
+    fn take_sent(&mut self, sink: impl FnMut(u64, u32)) {
+        self.outbound.take_sent(sink);
+    }
+
+    fn finish(&mut self, id: FlowId) {
+        let Some(flow) = self.open_flow_mut(id) else { return };
+        if flow.finish == Finish::NotAsked {
+            flow.finish = Finish::Asked;
+        }
+        self.finish_when_empty(id);
+    }
+
+    fn close(&mut self, id: FlowId) -> Backlog {
+        let Self { flows, outbound, .. } = self;
+        let Some(flow) = flows.get_mut(id).filter(|flow| flow.stage == Stage::Open) else {
+            return Backlog::default();
+        };
+        let backlog = outbound.clear(&mut flow.queue);
+        match flow.state() {
+            State::Closed | State::Listen => self.free(id),
+            // A peer that does not read must not take what it got for all.
+            _ if backlog != Backlog::default() => self.reset(id),
+            _ => self.close_in_order(id),
+        }
+        backlog
+    }
+
+    fn stop_accepting(&mut self) {
+        self.accepting = false;
+    }
+
+    fn counters(&self) -> StreamCounters {
+        self.counters
+    }
+}

@@ -1,0 +1,7 @@
+//! The stack, over a wire in memory, against a client with a TCP that is not ours.
+
+mod connections;
+mod faults;
+mod link;
+mod scene;
+mod station;
