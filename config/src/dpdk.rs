@@ -16,7 +16,7 @@ pub const LCORES_MAX: usize = 127;
 /// `[dpdk]`: how DPDK is started, and the ports that it serves on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dpdk {
-    /// Memory that DPDK may take of each NUMA node. Default: `Auto`.
+    /// Memory for mbufs, queues and the rings of flows, of each NUMA node. Default: `Auto`.
     pub memory: Memory,
     /// Whether that is in huge pages. Without them only virtual devices work. Default: true.
     pub huge_pages: bool,
@@ -39,10 +39,10 @@ pub struct Dpdk {
     pub ports: Vec<Port>,
 }
 
-/// Memory that DPDK may take.
+/// Memory that DPDK and the flows on it may take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Memory {
-    /// What is needed, by the arithmetic of capacity.
+    /// What is needed, as [`Capacity`](crate::Capacity) computes it.
     #[default]
     Auto,
     /// This many bytes of each NUMA node on which a port or an lcore is.
@@ -110,11 +110,22 @@ pub struct Route {
 /// The CPUs that serve a port, each by a queue pair of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Lcores {
-    /// CPUs of the port's NUMA node, of `server.workers` in all.
+    /// CPUs of the port's NUMA node, at most `server.workers` in all.
     #[default]
     Auto,
     /// These, in the order of the queues.
     List(Vec<usize>),
+}
+
+/// A CPU that serves ports, with a queue pair of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lcore {
+    /// The CPU.
+    pub cpu: usize,
+    /// Its NUMA node.
+    pub node: usize,
+    /// The ports that it serves, by their place in [`Dpdk::ports`], in ascending order.
+    pub ports: Vec<usize>,
 }
 
 /// What a device does in place of the CPU.

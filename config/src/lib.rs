@@ -14,6 +14,7 @@
 //! - `kind`, `size`, `duration`: how a value of each kind is read, checked and printed
 //! - `syntax`, `read`, `suggest`: from text to values, with the place of every fault
 //! - `check`: the rules between keys
+//! - `capacity`, `lcores`: what the ports of DPDK need, and which CPUs serve them
 //! - `print`: the configuration as TOML
 //! - `error`: faults and how they read
 //!
@@ -21,6 +22,7 @@
 //! the one file it is given. `examples/reference.toml` documents every key.
 #![forbid(unsafe_code)]
 
+pub mod capacity;
 mod check;
 mod config;
 mod cpus;
@@ -28,6 +30,7 @@ mod dpdk;
 mod duration;
 mod error;
 mod kind;
+mod lcores;
 mod listen;
 mod path;
 mod print;
@@ -38,15 +41,19 @@ mod size;
 mod suggest;
 mod syntax;
 
+pub use capacity::{Capacity, CapacityError};
 pub use config::{
     AdminAddress, Broadcast, ClientAddress, Config, Control, Datapath, Limits, LogFormat, LogLevel,
     Origins, Publish, Server, SessionsMax, SlowConsumer, Tcp, WORKERS_MAX, WebSocket,
 };
 pub use cpus::Cpus;
-pub use dpdk::{Device, Dpdk, Idle, LCORES_MAX, Lcores, Memory, Offloads, PORTS_MAX, Port, Route};
+pub use dpdk::{
+    Device, Dpdk, Idle, LCORES_MAX, Lcore, Lcores, Memory, Offloads, PORTS_MAX, Port, Route,
+};
 pub use error::{ConfigError, Fault, Place};
 pub use ipnet::IpNet;
 pub use kind::AdminAddressError;
+pub use lcores::{Host, place_lcores};
 pub use listen::{ListenAddress, ListenAddressError};
 pub use path::{PathError, check_path};
 pub use secret::Secret;

@@ -36,7 +36,8 @@ pub(crate) enum Command {
     /// Serve clients until a signal ends it (the default)
     #[command(after_help = AFTER_HELP)]
     Serve(ServeFlags),
-    /// Print what a configuration file means, in full, or all that is wrong with it
+    /// Print what a configuration file means, in full, with the memory that ports of DPDK need, or
+    /// all that is wrong with it
     Check {
         /// The configuration file
         file: PathBuf,

@@ -199,6 +199,7 @@ mod descriptors;
 mod handle;
 mod metrics;
 mod placement;
+mod ports;
 mod site;
 mod stats;
 pub mod testing;
@@ -209,6 +210,7 @@ pub use broadcast::Broadcast;
 pub use builder::Builder;
 pub use handle::Handle;
 pub use placement::CpusError;
+pub use ports::capacity;
 pub use stats::{LatencyStats, State, Stats};
 
 pub use hioload_buffer as buffer;

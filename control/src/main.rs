@@ -39,13 +39,23 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the configuration that the file makes, or all that is wrong with it.
+/// Prints the configuration that the file makes, and the memory that its ports need here, or all
+/// that is wrong with it.
 fn check(file: &Path) -> ExitCode {
     let config = match Config::load(file) {
         Ok(config) => config,
         Err(error) => return refuse(&error, EXIT_USAGE),
     };
-    print(&config.to_toml(), "the configuration")
+    let mut text = config.to_toml();
+    if let Some(capacity) = hioload::capacity(&config) {
+        if let Err(error) = capacity.check(&config.dpdk.memory) {
+            return refuse(&format_args!("{}: {error}", file.display()), EXIT_USAGE);
+        }
+        // What is printed is a configuration still.
+        text.push_str("\n# Memory on this host:\n");
+        text.extend(capacity.to_string().lines().map(|line| format!("# {line}\n")));
+    }
+    print(&text, "the configuration")
 }
 
 /// Prints what was asked for, which is `what`.

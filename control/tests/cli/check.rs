@@ -42,3 +42,39 @@ fn a_token_is_not_printed() {
     let printed = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(printed.contains("admin_token = \"***\"") && !printed.contains("opensesame"));
 }
+
+#[test]
+fn a_file_with_ports_says_what_memory_they_need() {
+    let ports = "server.listen = \":80\"
+[[dpdk.port]]
+vdev = \"net_null0\"
+addresses = \"10.0.0.1/24\"
+lcores = [0]
+";
+    let file = ConfigFile::new(ports);
+    let output = run(&["check", file.path()]);
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(Config::parse(&printed, "printed").is_ok(), "a configuration still: {printed}");
+    assert!(printed.contains("# lcores 0 on NUMA node 0:\n#   port 0, receive mbufs"), "{printed}");
+    assert!(printed.contains("# NUMA node 0: "), "{printed}");
+
+    let file = ConfigFile::new(&format!("dpdk.memory = \"64 MiB\"\n{ports}"));
+    let output = run(&["check", file.path()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let text = stderr(&output);
+    let start = format!("{}: dpdk.memory: expected \"auto\" or at least ", file.path());
+    assert!(
+        text.starts_with(&start) && text.contains("65536 flows x (1 KiB in + 2 KiB out)"),
+        "{text}"
+    );
+
+    let file = ConfigFile::new(&format!("server.datapath = \"kernel\"\n{ports}"));
+    let output = run(&["check", file.path()]);
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(
+        output.status.success() && !printed.contains("# "),
+        "over kernel sockets none: {printed}"
+    );
+}
