@@ -74,15 +74,16 @@ impl Config {
     }
 
     /// What `server.workers = "auto"` means: a worker for each lcore where all ports name theirs,
-    /// else for each CPU that `server.cpus` lists, or as many as this process may run at once. A
-    /// list of CPUs goes first where the data path is the kernel's.
+    /// else for each CPU that `server.cpus` lists, or as many as this process may run at once (not
+    /// fewer than the lcores that are named). A list of CPUs goes first where the data path is the
+    /// kernel's.
     pub fn workers_auto(&self) -> usize {
         match (&self.server.cpus, self.dpdk.lcores()) {
             (Cpus::List(cpus), _) if !self.serves_on_ports() => cpus.len(),
             (_, Some(lcores)) => lcores.len(),
             (Cpus::List(cpus), None) => cpus.len(),
             (Cpus::Off | Cpus::Auto, None) if self.serves_on_ports() => {
-                workers_suggested().min(LCORES_MAX)
+                workers_suggested().max(self.dpdk.lcores_named().len()).min(LCORES_MAX)
             }
             (Cpus::Off | Cpus::Auto, None) => workers_suggested(),
         }

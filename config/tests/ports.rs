@@ -146,6 +146,8 @@ fn workers_are_as_many_as_the_lcores_of_all_ports() {
     assert_eq!(workers(["[1, 2]", "[2, 3]"], "server.workers = 3"), 3);
     assert_eq!(workers(["[1, 2]", "[2, 3]"], "server.cpus = '3,1-2'"), 3);
     assert_eq!(workers(["'auto'", "[2]"], "server.workers = 9"), 9);
+    // Those that are named are not fewer for the others.
+    assert!(workers(["'auto'", "'1-64'"], "") >= 64);
     // Over kernel sockets they may be as many as they like.
     let kernel = "server.datapath = 'kernel'\nserver.workers = 5";
     assert_eq!(workers(["[1, 2]", "[2, 3]"], kernel), 5);

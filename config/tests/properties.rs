@@ -122,6 +122,15 @@ proptest! {
         prop_assume!(config.validate().is_ok());
         prints_what_it_means(config)?;
     }
+
+    #[test]
+    fn every_valid_port_prints_what_it_means(dpdk in dpdk()) {
+        let mut config = Config { dpdk, ..Config::default() };
+        config.server.workers = config.workers_auto();
+        config.server.listen = vec![ListenAddress::Every { port: 80 }];
+        prop_assume!(config.validate().is_ok());
+        prints_what_it_means(config)?;
+    }
 }
 
 /// Configurations of which some are valid, and most are out of bounds somewhere.
@@ -157,13 +166,17 @@ fn any_config() -> impl Strategy<Value = Config> {
 fn dpdk() -> impl Strategy<Value = Dpdk> {
     let mib = || (0..5_000_usize).prop_map(|count| count << 20);
     let memory = prop_oneof![
-        Just(Memory::Auto),
-        mib().prop_map(Memory::Each),
-        vec(mib(), 1..4).prop_map(Memory::Nodes),
-        any::<usize>().prop_map(Memory::Each),
+        10 => Just(Memory::Auto),
+        10 => mib().prop_map(Memory::Each),
+        10 => vec(mib(), 1..4).prop_map(Memory::Nodes),
+        1 => any::<usize>().prop_map(Memory::Each),
     ];
-    let eal =
-        (memory, any::<bool>(), "[a-z][a-z0-9_.-]{0,9}", vec("--[a-z]{3,9}|[ -~]{0,4}", 0..3));
+    let eal = (
+        memory,
+        any::<bool>(),
+        "[a-z][a-z0-9_.-]{0,9}",
+        vec("--[a-z]{3,9}|-n[ -~]{0,4}|[!-~]{0,2}", 0..3),
+    );
     let idle = select(&[Idle::Adaptive, Idle::Busy][..]);
     let count = || 1..1_000_000_usize;
     let flows = (count(), count(), count(), 1..=32_u16);
@@ -192,7 +205,7 @@ fn dpdk() -> impl Strategy<Value = Dpdk> {
 fn port() -> impl Strategy<Value = Port> {
     let device = prop_oneof![
         20 => "(,[a-z]{1,5}=[!-~]{1,5}){0,2}".prop_map(Device::Vdev),
-        20 => "[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f].[0-7]".prop_map(Device::Pci),
+        20 => "[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]".prop_map(Device::Pci),
         1 => any::<String>().prop_map(Device::Pci),
     ];
     let v4 = (any::<u32>(), 8..=30_u8)

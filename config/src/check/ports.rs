@@ -74,7 +74,7 @@ fn lcore_keys(config: &Config) -> impl Iterator<Item = Key> {
 }
 
 fn lcores_are_bounded(config: &Config) -> Option<Relation> {
-    let count = config.dpdk.lcores()?.len();
+    let count = config.dpdk.lcores_named().len();
     (count > LCORES_MAX).then(|| Relation {
         keys: lcore_keys(config).collect(),
         message: format!("expected at most {LCORES_MAX} CPUs for all ports, got {count}"),
