@@ -13,7 +13,7 @@ use smoltcp::wire::{
 
 use super::device::{EthernetDevice, IpDevice, Output};
 use super::link::{EtherType, Link, Tag};
-use super::options::PortOptions;
+use super::options::{PortOptions, RouterId};
 use super::packet::Segment;
 use super::{neighbours, reply};
 use crate::FramePort;
@@ -93,15 +93,18 @@ impl<P: FramePort> Attached<P> {
         interface(&mut self.output, &self.options.addresses, seed)
     }
 
-    /// Whether a station reaches us through the router that we know.
-    pub(crate) fn is_via_router(&self, peer: IpAddr, link: Link) -> bool {
-        let is_near = self.options.addresses.iter().any(|net| net.contains(&peer));
-        !is_near && self.options.routers.get(peer.is_ipv6()) == Some(link.mac)
+    /// The router that a station's frames come through, where it is the one that we know.
+    pub(crate) fn router_of(&self, peer: IpAddr, link: Link) -> Option<RouterId> {
+        if self.options.addresses.iter().any(|net| net.contains(&peer)) {
+            return None;
+        }
+        let router = self.options.routers.towards(peer)?;
+        (self.options.routers.mac(router)? == link.mac).then_some(router)
     }
 
-    /// Sends what follows to `link`, or to the router that has taken its place.
-    pub(crate) fn aim(&mut self, now: Instant, mut link: Link, peer: IpAddr, via_router: bool) {
-        if via_router && let Some(mac) = self.options.routers.get(peer.is_ipv6()) {
+    /// Sends what follows to `link`, or to whoever has taken the place of its router.
+    pub(crate) fn aim(&mut self, now: Instant, mut link: Link, router: Option<RouterId>) {
+        if let Some(mac) = router.and_then(|router| self.options.routers.mac(router)) {
             link.mac = mac;
         }
         self.output.now = now;
@@ -147,10 +150,8 @@ impl<P: FramePort> Attached<P> {
             EtherType::Arp => neighbours::told_by_arp(packet),
             EtherType::Ipv6 | EtherType::Ipv4 => neighbours::told_by_ndisc(packet),
         };
-        if let Some((address, mac)) = told
-            && self.options.gateways.contains(&address)
-        {
-            self.options.routers.set(address.is_ipv6(), mac);
+        if let Some((address, mac)) = told {
+            self.options.routers.learn(address, mac);
         }
         self.output.now = now;
         self.output.link = from;
@@ -183,10 +184,10 @@ impl<P: FramePort> Attached<P> {
                     neighbours::announce(&mut self.output, net.addr(), tag);
                 }
             }
-            for gateway in &self.options.gateways {
-                let near = |net: &&IpNet| net.contains(gateway);
+            for router in self.options.routers.addresses() {
+                let near = |net: &&IpNet| net.contains(&router);
                 if let Some(net) = self.options.addresses.iter().find(near) {
-                    neighbours::ask(&mut self.output, net.addr(), *gateway, tag);
+                    neighbours::ask(&mut self.output, net.addr(), router, tag);
                 }
             }
             self.probe_at = now + PROBE_INTERVAL;

@@ -112,7 +112,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         let mut all = Sent::default();
         let Some(flow) = self.flows.get_mut(id) else { return all };
         let attached = &mut self.ports[usize::from(flow.key.port)];
-        attached.aim(self.now, flow.link, flow.key.remote().ip(), flow.via_router);
+        attached.aim(self.now, flow.link, flow.router);
         for _ in 0..SEGMENTS_PER_LOOK {
             attached.output.sent = Sent::default();
             let mut device = IpDevice { output: &mut attached.output, packet: None };

@@ -5,6 +5,7 @@ use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::Instant;
 
 use super::link::Link;
+use super::options::RouterId;
 use super::table::FlowKey;
 use crate::ReadState;
 use crate::queue::Queue;
@@ -20,8 +21,8 @@ pub(crate) struct Flow<'a> {
     pub(crate) key: FlowKey,
     /// Where its segments came from last.
     pub(crate) link: Link,
-    /// Its peer is behind the router that the port knows: segments follow the router.
-    pub(crate) via_router: bool,
+    /// The router that its segments come through; ours follow it.
+    pub(crate) router: Option<RouterId>,
     pub(crate) stage: Stage,
     pub(crate) finish: Finish,
     /// The last flush left something, and nothing has been said since.
@@ -61,13 +62,18 @@ pub(crate) enum Finish {
 }
 
 impl<'a> Flow<'a> {
-    pub(crate) fn new(set: SocketSet<'a>, key: FlowKey, link: Link, via_router: bool) -> Self {
+    pub(crate) fn new(
+        set: SocketSet<'a>,
+        key: FlowKey,
+        link: Link,
+        router: Option<RouterId>,
+    ) -> Self {
         Self {
             set,
             queue: Queue::new(),
             key,
             link,
-            via_router,
+            router,
             stage: Stage::HalfOpen,
             finish: Finish::NotAsked,
             blocked: false,

@@ -169,9 +169,9 @@ impl<P: FramePort> StackStreams<'_, P> {
         let behind = flow.sent_until.wrapping_sub(segment.acknowledged);
         if flow.link != link && segment.flags.has(Flags::ACK) && behind < 1 << 20 {
             flow.link = link;
-            flow.via_router = attached.is_via_router(segment.source, link);
+            flow.router = attached.router_of(segment.source, link);
         }
-        attached.aim(self.now, flow.link, segment.source, flow.via_router);
+        attached.aim(self.now, flow.link, flow.router);
         let queued_before = flow.socket().send_queue();
         let mut device = IpDevice { output: &mut attached.output, packet: Some(packet) };
         attached.ip.poll_ingress_single(self.at, &mut device, &mut flow.set);

@@ -49,15 +49,15 @@ impl<P: FramePort> StackStreams<'_, P> {
         let seed = self.initial_sequence(&key);
         let attached = &mut self.ports[port];
         let mut first = attached.interface(seed);
-        attached.aim(self.now, link, segment.source, false);
+        attached.aim(self.now, link, None);
         let mut device = IpDevice { output: &mut attached.output, packet: Some(packet) };
         first.poll_ingress_single(self.at, &mut device, &mut set);
         if set.get::<tcp::Socket<'_>>(SocketHandle::default()).state() != State::SynReceived {
             self.rings.give_back(set);
             return Err(DropReason::Malformed);
         }
-        let via_router = attached.is_via_router(segment.source, link);
-        let mut flow = Flow::new(set, key, link, via_router);
+        let router = attached.router_of(segment.source, link);
+        let mut flow = Flow::new(set, key, link, router);
         flow.deadline = self.at + duration(HALF_OPEN_TIME);
         let id = self.flows.insert(flow);
         self.map.insert(key, Entry::Flow(id.index));
@@ -180,7 +180,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         // It would wait for more to acknowledge.
         flow.socket_mut().set_ack_delay(None);
         let attached = &mut self.ports[usize::from(flow.key.port)];
-        attached.aim(self.now, flow.link, flow.key.remote().ip(), flow.via_router);
+        attached.aim(self.now, flow.link, flow.router);
         attached.output.sent = Sent::default();
         let mut device = IpDevice { output: &mut attached.output, packet: None };
         attached.ip.poll_egress(self.at, &mut device, &mut flow.set);

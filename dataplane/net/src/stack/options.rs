@@ -15,11 +15,9 @@ use super::table::HashKey;
 pub struct PortOptions {
     /// Addresses of the port, each with the prefix of its network.
     pub addresses: Vec<IpNet>,
-    /// Routers to other networks, at most one of each version; each in a network of the port.
-    pub gateways: Vec<IpAddr>,
     /// The VLAN that frames must be tagged with; `None` for untagged ones.
     pub vlan: Option<u16>,
-    /// What all queues of the port know of its routers.
+    /// The ways to other networks, shared by all queues of the port.
     pub routers: Arc<Routers>,
     /// Whether this queue is the one that speaks for the port: it announces its addresses and asks
     /// for its routers.
@@ -31,36 +29,88 @@ impl PortOptions {
     pub const ADDRESSES_MAX: usize = 8;
 }
 
-/// The hardware addresses of a port's routers, one for each version of IP, shared by its queues:
-/// what one of them learns, all follow.
+/// A port's routers, and what is known of their hardware addresses: what one of its queues learns,
+/// all follow.
+///
+/// Answers go back to the station that a client's frames came from, so there is no need to know a
+/// router before. It is what lets the flows of all clients behind one follow at once when another
+/// machine takes its place, though they have nothing to say.
 #[derive(Debug, Default)]
 pub struct Routers {
-    v4: AtomicU64,
-    v6: AtomicU64,
+    routers: Vec<Router>,
+    /// Longest prefix first.
+    routes: Vec<(IpNet, RouterId)>,
 }
+
+#[derive(Debug)]
+struct Router {
+    address: IpAddr,
+    /// Its hardware address, and [`KNOWN`].
+    mac: AtomicU64,
+}
+
+/// A router of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RouterId(u8);
 
 /// Beside the 48 bits of an address: there is one.
 const KNOWN: u64 = 1 << 48;
 
 impl Routers {
-    fn cell(&self, v6: bool) -> &AtomicU64 {
-        if v6 { &self.v6 } else { &self.v4 }
+    /// The routers of these routes: a network, and the router by which it is reached. A network of
+    /// no bits is all the rest. At most 256 routers; further ones are left out.
+    pub fn new(routes: &[(IpNet, IpAddr)]) -> Self {
+        let mut routers: Vec<Router> = Vec::new();
+        let mut known = Vec::new();
+        for (network, address) in routes {
+            let place = routers.iter().position(|router| router.address == *address);
+            let place = place.unwrap_or(routers.len());
+            let Ok(id) = u8::try_from(place) else { continue };
+            if place == routers.len() {
+                routers.push(Router { address: *address, mac: AtomicU64::new(0) });
+            }
+            known.push((*network, RouterId(id)));
+        }
+        known.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
+        Self { routers, routes: known }
     }
 
-    /// Whether the router for a version of IP has been heard of.
-    pub fn is_known(&self, v6: bool) -> bool {
-        self.get(v6).is_some()
+    /// Whether the hardware address of the router at `address` has been heard of.
+    pub fn is_known(&self, address: IpAddr) -> bool {
+        let mut routers = self.routers.iter();
+        routers.any(|router| router.address == address && router.mac().is_some())
     }
 
-    pub(crate) fn get(&self, v6: bool) -> Option<Mac> {
-        let [_, mark, mac @ ..] = self.cell(v6).load(Ordering::Relaxed).to_be_bytes();
-        (mark != 0).then_some(mac)
+    /// Addresses of all routers.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.routers.iter().map(|router| router.address)
     }
 
-    pub(crate) fn set(&self, v6: bool, mac: Mac) {
+    /// The router by which `peer` is reached, if any.
+    pub(crate) fn towards(&self, peer: IpAddr) -> Option<RouterId> {
+        let mut routes = self.routes.iter();
+        routes.find_map(|(network, id)| network.contains(&peer).then_some(*id))
+    }
+
+    /// The hardware address of a router, as far as is known.
+    pub(crate) fn mac(&self, id: RouterId) -> Option<Mac> {
+        self.routers.get(usize::from(id.0))?.mac()
+    }
+
+    /// Takes in who has an address, where it is a router's.
+    pub(crate) fn learn(&self, address: IpAddr, mac: Mac) {
         let [a, b, c, d, e, f] = mac;
         let value = u64::from_be_bytes([0, 0, a, b, c, d, e, f]) | KNOWN;
-        self.cell(v6).store(value, Ordering::Relaxed);
+        for router in self.routers.iter().filter(|router| router.address == address) {
+            router.mac.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Router {
+    fn mac(&self) -> Option<Mac> {
+        let [_, mark, mac @ ..] = self.mac.load(Ordering::Relaxed).to_be_bytes();
+        (mark != 0).then_some(mac)
     }
 }
 
@@ -115,12 +165,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_queue_learns_of_a_router_all_know() {
-        let routers = Routers::default();
-        assert_eq!(routers.get(false), None);
-        routers.set(false, [0, 1, 2, 3, 4, 5]);
-        assert_eq!((routers.get(false), routers.get(true)), (Some([0, 1, 2, 3, 4, 5]), None));
-        routers.set(false, [0; 6]);
-        assert_eq!(routers.get(false), Some([0; 6]), "an address like any other");
+    fn the_longest_prefix_says_which_router_it_is() {
+        let near: IpAddr = "192.0.2.2".parse().unwrap();
+        let rest: IpAddr = "192.0.2.3".parse().unwrap();
+        let routers = Routers::new(&[
+            ("0.0.0.0/0".parse().unwrap(), rest),
+            ("198.51.100.0/24".parse().unwrap(), near),
+        ]);
+        let mac_towards = |peer: &str| routers.mac(routers.towards(peer.parse().unwrap())?);
+        assert_eq!(mac_towards("198.51.100.7"), None, "nobody has told");
+        routers.learn(near, [0; 6]);
+        routers.learn(rest, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(mac_towards("198.51.100.7"), Some([0; 6]), "an address like any other");
+        assert_eq!(mac_towards("203.0.113.7"), Some([0, 1, 2, 3, 4, 5]));
+        assert_eq!(mac_towards("2001:db8::7"), None);
+        assert!(routers.is_known(near) && !routers.is_known("192.0.2.4".parse().unwrap()));
     }
 }

@@ -62,13 +62,13 @@ fn a_flow_follows_its_router_to_another_hardware_address() {
     let arena = arena();
     let mut port_options = port_options();
     port_options.addresses = vec!["192.0.2.1/30".parse().unwrap()];
-    port_options.gateways = vec!["192.0.2.2".parse().unwrap()];
-    let routers = Arc::new(Routers::default());
+    let router = "192.0.2.2".parse().unwrap();
+    let routers = Arc::new(Routers::new(&[("0.0.0.0/0".parse().unwrap(), router)]));
     port_options.routers = Arc::clone(&routers);
     let mut scene = Scene::with(&arena, &WireOptions::default(), port_options, options());
     // The station is the router, and the client that is behind it.
     scene.station.set_addresses(&["192.0.2.9/24", "192.0.2.2/24"]);
-    scene.until("the router is known", |_| routers.is_known(false));
+    scene.until("the router is known", |_| routers.is_known(router));
     let (flow, client) = scene.connect();
     assert_eq!(scene.opened[0].peer.ip().to_string(), "192.0.2.9");
 

@@ -52,7 +52,6 @@ pub(crate) fn options() -> StackOptions {
 pub(crate) fn port_options() -> PortOptions {
     PortOptions {
         addresses: vec!["192.0.2.1/24".parse().unwrap(), "2001:db8::1/64".parse().unwrap()],
-        gateways: Vec::new(),
         vlan: None,
         routers: Arc::new(Routers::default()),
         speaks: true,
