@@ -91,6 +91,11 @@ impl Admission {
         }
     }
 
+    /// Whether a connection could be counted in at this moment.
+    pub(crate) fn has_room(&self, peer: IpAddr) -> bool {
+        self.connections_by_prefix.as_ref().is_none_or(|prefixes| prefixes.has_room(peer))
+    }
+
     pub(crate) fn disconnect(&self, peer: IpAddr) {
         if let Some(prefixes) = &self.connections_by_prefix {
             prefixes.leave(peer);
@@ -184,6 +189,10 @@ impl ByPrefix {
             _ => Operation::Abort(()),
         };
         !matches!(self.counts.pin().compute(self.prefix(address), one_more), Compute::Aborted(()))
+    }
+
+    fn has_room(&self, address: IpAddr) -> bool {
+        self.counts.pin().get(&self.prefix(address)).is_none_or(|count| *count < self.max)
     }
 
     fn leave(&self, address: IpAddr) {

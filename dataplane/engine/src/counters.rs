@@ -160,6 +160,8 @@ counters! {
     handler_panics: Counter,
     /// Turns of the worker loop
     turns: Counter,
+    /// Nanoseconds in which the worker had something to do
+    busy_ns: Counter,
 }
 
 impl Totals {

@@ -7,6 +7,7 @@ mod draining;
 
 use std::io;
 use std::mem;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,10 @@ use crossbeam_channel::Receiver;
 use crossbeam_utils::CachePadded;
 use hioload_buffer::Pool;
 use hioload_config::Config;
-use hioload_net::{Event, FlowId, FlushState, Streams, TimerWheel};
+use hioload_net::{Event, FlowId, FlushState, Polled, Streams, TimerWheel};
 
 use crate::admission::Admission;
+use crate::client_address::ClientAddresses;
 use crate::connection::Connection;
 use crate::connection_log::ConnectionLog;
 use crate::context::Context;
@@ -86,6 +88,14 @@ impl WorkerParts {
         self.index
     }
 
+    /// Says of an address whether a connection from it would be taken in, before there is one.
+    /// Proxies that are trusted with the addresses of their clients always are.
+    pub fn admits(&self, config: &Config) -> impl Fn(IpAddr) -> bool + Send + 'static {
+        let admission = Arc::clone(&self.admission);
+        let proxies = ClientAddresses::new(&config.server);
+        move |address| proxies.is_proxy(address) || admission.has_room(address)
+    }
+
     /// Where the worker is to take the buffers of its messages from: a pool on its NUMA node, for
     /// one. Without this it is a pool on the heap.
     pub fn set_pool(&mut self, pool: Pool) {
@@ -116,6 +126,8 @@ pub struct Worker<S, H, C = SystemClock> {
     drain: Option<Drain>,
     /// The last poll found nothing to read.
     quiet: bool,
+    /// The turn has something to do.
+    busy: bool,
 
     /// Scratch lists, kept for their memory.
     events: Vec<Event>,
@@ -171,6 +183,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             dirty: FlowSet::default(),
             drain: None,
             quiet: false,
+            busy: false,
             events: Vec::new(),
             expired: Vec::with_capacity(TimerWheel::EXPIRED_PER_CALL_MAX),
         }
@@ -214,13 +227,21 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     fn poll(&mut self) -> io::Result<()> {
         let before = self.clock.now();
         let timeout = self.sleep_time(before);
+        if self.busy {
+            self.count_busy(before.saturating_duration_since(self.cx.now));
+        }
         let mut events = mem::take(&mut self.events);
-        self.streams.poll(before, timeout, &mut events)?;
+        let polled = self.streams.poll(before, timeout, &mut events)?;
         // What comes while a worker sleeps wakes it, and so does not wait; what comes during a turn
         // may wait for the next one, or longer where some was left unread.
         let turn = before.saturating_duration_since(self.cx.now);
         self.cx.now = self.clock.now();
         let looked = self.cx.now.checked_sub(turn).unwrap_or(self.cx.now);
+        if polled == Polled::Worked {
+            self.count_busy(self.cx.now.saturating_duration_since(before));
+        }
+        self.busy =
+            polled == Polled::Worked || !events.is_empty() || timeout == Some(Duration::ZERO);
         self.cx.unread_since = self.unread.begin_turn(looked, self.readable.len());
         self.quiet = true;
         for event in events.drain(..) {
@@ -238,6 +259,11 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         }
         self.events = events;
         Ok(())
+    }
+
+    fn count_busy(&self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.cx.counters.busy_ns.add(ns);
     }
 
     /// How long there is nothing to do unless something happens; `None` for ever.

@@ -13,7 +13,7 @@ use hioload_buffer::{Frame, FrameId};
 use crate::queue::{Outbound, Queue};
 use crate::slots::FlowSlots;
 use crate::{
-    Backlog, BacklogMax, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState,
+    Backlog, BacklogMax, Event, Flow, FlowId, FlushState, Flushed, Held, Place, Polled, ReadState,
     StreamCounters, Streams, Wake,
 };
 
@@ -119,7 +119,7 @@ impl Streams for CountingStreams {
         _now: Instant,
         _timeout: Option<Duration>,
         events: &mut Vec<Event>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Polled> {
         let news = Rc::clone(&self.news);
         let mut news = news.borrow_mut();
         for _ in 0..mem::take(&mut news.connected) {
@@ -137,7 +137,7 @@ impl Streams for CountingStreams {
             start = end;
         }
         bytes.clear();
-        Ok(())
+        Ok(Polled::Waited)
     }
 
     fn read(&mut self, flow: FlowId, mut sink: impl FnMut(&mut [u8])) -> ReadState {

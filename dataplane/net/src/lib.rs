@@ -39,7 +39,7 @@ pub use stack::{
     StackStats, StackStreams, StackWaker,
 };
 pub use streams::{
-    Backlog, BacklogMax, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState,
+    Backlog, BacklogMax, Event, Flow, FlowId, FlushState, Flushed, Held, Place, Polled, ReadState,
     StreamCounters, Streams, Wake,
 };
 pub use timer::TimerWheel;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use hioload_buffer::{Frame, FrameId, FrameTable};
 
 use crate::{
-    Backlog, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState, StreamCounters,
-    Streams, Wake,
+    Backlog, Event, Flow, FlowId, FlushState, Flushed, Held, Place, Polled, ReadState,
+    StreamCounters, Streams, Wake,
 };
 
 /// The connections of one worker, in memory. Clones are the same: one for the worker, one for the
@@ -265,13 +265,13 @@ impl Streams for MemoryStreams {
         _now: Instant,
         timeout: Option<Duration>,
         events: &mut Vec<Event>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Polled> {
         let mut net = self.net();
         let called = net.waker.0.swap(false, Ordering::Acquire);
         net.sleep = timeout;
         net.slept = !called && net.events.is_empty() && timeout != Some(Duration::ZERO);
         events.append(&mut net.events);
-        Ok(())
+        Ok(Polled::Waited)
     }
 
     fn read(&mut self, id: FlowId, mut sink: impl FnMut(&mut [u8])) -> ReadState {

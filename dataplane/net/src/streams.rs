@@ -36,6 +36,15 @@ pub enum Event {
     Writable(FlowId),
 }
 
+/// What a [`Streams::poll`] did with its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// It took something in, or looked without waiting because it was told to.
+    Worked,
+    /// It slept, or looked in vain.
+    Waited,
+}
+
 /// How a [`Streams::read`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadState {
@@ -170,7 +179,7 @@ pub trait Streams {
         now: Instant,
         timeout: Option<Duration>,
         events: &mut Vec<Event>,
-    ) -> io::Result<()>;
+    ) -> io::Result<Polled>;
 
     /// Reads what has come, up to a fixed budget, and hands it to `sink` in order, in one or more
     /// pieces. `sink` may change the bytes (they are unmasked in place) and takes all of them;

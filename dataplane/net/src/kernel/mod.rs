@@ -32,7 +32,7 @@ use self::poller::Poller;
 use crate::queue::Outbound;
 use crate::slots::FlowSlots;
 use crate::{
-    Backlog, BacklogMax, Event, Flow, FlowId, FlushState, Flushed, Held, Place, ReadState,
+    Backlog, BacklogMax, Event, Flow, FlowId, FlushState, Flushed, Held, Place, Polled, ReadState,
     StreamCounters, Streams, Wake,
 };
 
@@ -144,11 +144,11 @@ impl Streams for KernelStreams {
         now: Instant,
         timeout: Option<Duration>,
         events: &mut Vec<Event>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Polled> {
         let until_accept = self.source.idle_for(now);
         self.wait(timeout.into_iter().chain(until_accept).min(), events)?;
         self.accept(now, events);
-        Ok(())
+        Ok(if timeout == Some(Duration::ZERO) { Polled::Worked } else { Polled::Waited })
     }
 
     fn read(&mut self, flow: FlowId, sink: impl FnMut(&mut [u8])) -> ReadState {

@@ -33,7 +33,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         key: FlowKey,
         segment: &Segment,
     ) -> Result<(), DropReason> {
-        if !(self.options.admit)(segment.source) {
+        if self.is_crowded() && !(self.options.admit)(segment.source) {
             return Err(DropReason::NotAdmitted);
         }
         while self.half_open_len >= self.options.half_open_max.max(1) {
@@ -66,6 +66,13 @@ impl<P: FramePort> StackStreams<'_, P> {
         self.live += 1;
         self.advance(id);
         Ok(())
+    }
+
+    /// Whether there are so many connections that those who have had their share are not let in at
+    /// all. Otherwise they are told so by an answer.
+    fn is_crowded(&self) -> bool {
+        self.half_open_len >= self.options.half_open_max / 2
+            || self.live >= self.options.flows_max / 4 * 3
     }
 
     /// The handshake has gone on, or was broken off.

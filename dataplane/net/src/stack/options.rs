@@ -129,7 +129,8 @@ pub enum Idle {
     },
 }
 
-/// Whom a worker lets in; asked for every SYN, before anything is kept of it.
+/// Whom a worker lets in while it is crowded: when half of `half_open_max` or three quarters of
+/// `flows_max` are reached. Asked for every SYN then, before anything is kept of it.
 pub type Admit = Box<dyn FnMut(IpAddr) -> bool + Send>;
 
 /// What a worker's stack is told.

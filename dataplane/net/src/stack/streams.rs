@@ -10,8 +10,8 @@ use smoltcp::socket::tcp::State;
 use super::StackStreams;
 use super::flow::{Finish, Flow, Stage};
 use crate::{
-    Backlog, BacklogMax, Event, FlowId, FlushState, Flushed, FramePort, Held, Place, ReadState,
-    StreamCounters, Streams, Wake,
+    Backlog, BacklogMax, Event, FlowId, FlushState, Flushed, FramePort, Held, Place, Polled,
+    ReadState, StreamCounters, Streams, Wake,
 };
 
 impl<'a, P: FramePort> StackStreams<'a, P> {
@@ -87,20 +87,20 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         now: Instant,
         timeout: Option<Duration>,
         events: &mut Vec<Event>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Polled> {
         let found = self.turn(now)? || !self.events.is_empty();
         self.stats.publish(&self.stack_counters());
         events.append(&mut self.events);
         if found {
             self.idler.found_work();
-            return Ok(());
+            return Ok(Polled::Worked);
         }
         let until_due = self.timers.next().map(|at| at.saturating_duration_since(now));
         let rest = [timeout, until_due].into_iter().flatten().min().unwrap_or(Duration::MAX);
         if rest > Duration::ZERO {
             self.idler.rest(rest);
         }
-        Ok(())
+        Ok(Polled::Waited)
     }
 
     fn read(&mut self, id: FlowId, mut sink: impl FnMut(&mut [u8])) -> ReadState {
