@@ -1,28 +1,20 @@
 //! A running appliance: its threads, its addresses, its end.
 
-use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
 
-use hioload_config::{AdminAddress, Config, ConfigError, Datapath, ListenAddress};
-use hioload_engine::{
-    Drained, Handler, Layer, Site, SnapshotError, SystemClock, Worker, WorkerParts, assemble,
-};
-use hioload_net::{
-    KernelOptions, KernelStreams, ListenError, ListenOptions, Listening, SocketOptions, Streams,
-    listen,
-};
-use tracing::{error, info, warn};
+use hioload_config::{AdminAddress, ConfigError};
+use hioload_engine::{Drained, Handler, Layer, SnapshotError, assemble};
+use hioload_net::ListenError;
+use tracing::{error, info};
 
 use crate::admin::{self, AdminError, AdminServer};
 use crate::builder::{Builder, Built};
-use crate::descriptors;
+use crate::datapath::{Datapath, Duty, Running};
 use crate::handle::Handle;
-use crate::placement::{self, CpusError, Place};
+use crate::placement::CpusError;
 use crate::stats::{State, Stats};
 
 /// Serves clients from [`Builder::start`] until it is drained.
@@ -30,7 +22,7 @@ use crate::stats::{State, Stats};
 /// Dropping it drains it and waits, as [`stop`](Self::stop) does.
 pub struct Appliance {
     handle: Handle,
-    workers: Vec<WorkerThread>,
+    workers: Vec<Running>,
     addresses: Vec<SocketAddr>,
     admin: Option<AdminServer>,
 }
@@ -94,54 +86,30 @@ impl Appliance {
     {
         builder.check()?;
         let mut config = builder.config.clone();
-        if config.server.datapath == Datapath::Dpdk {
-            return Err(StartError::NoDpdk);
-        }
-        if config.serves_on_ports() {
-            warn!("this build has no DPDK data path: kernel sockets serve in place of dpdk.port");
-        }
-        let cpus = placement::cpus_of_workers(&config.server)?;
-        let descriptors = descriptors::soft_limit();
-        let sessions_max = descriptors::sessions_max(&config, descriptors);
-        config.limits.sessions_max = sessions_max.value;
-        let (Listening { addresses, inlets }, left_out) = bind(&config)?;
-        let streams: Vec<KernelStreams> = inlets
-            .into_iter()
-            .map(|inlet| KernelStreams::new(inlet, KernelOptions::default()))
-            .collect();
-        let wakers: Vec<_> = streams.iter().map(Streams::waker).collect();
-        let assembly = assemble(&config, &wakers);
+        let mut datapath = Datapath::open(&mut config)?;
+        let assembly = assemble(&config, &datapath.wakers());
 
-        let Built { handle, handler, site } = builder.build(assembly.controls, "kernel");
+        let Built { handle, handler, site } = builder.build(assembly.controls, datapath.name());
         let admin = match &config.control.admin {
             AdminAddress::Off => None,
             address => {
                 Some(admin::start(address, config.control.admin_token.as_ref(), handle.clone())?)
             }
         };
+        let addresses = datapath.addresses().to_vec();
         let mut appliance = Self { handle, workers: Vec::new(), addresses, admin };
-        let mut places = Vec::new();
-        for (parts, streams) in assembly.parts.into_iter().zip(streams) {
-            let crew = Crew {
+        for parts in assembly.parts {
+            let duty = Duty {
                 handler: Arc::clone(&handler),
                 site: Arc::clone(&site),
                 config: config.clone(),
                 handle: appliance.handle.clone(),
-                cpu: cpus.as_ref().map(|cpus| cpus[parts.index()]),
             };
             // On an error the drop of `appliance` ends the workers that run.
-            let (worker, place) = crew.start(parts, streams)?;
-            appliance.workers.push(worker);
-            places.extend(place);
+            appliance.workers.push(datapath.start(parts, duty)?);
         }
         appliance.announce();
-        if !places.is_empty() {
-            placement::announce(&places);
-        }
-        for address in left_out {
-            warn!(%address, "this host has no IPv6; not listening there");
-        }
-        sessions_max.report(descriptors);
+        datapath.report();
         Ok(appliance)
     }
 
@@ -218,8 +186,7 @@ impl Appliance {
         let mut sum = Drained::default();
         let mut failed = None;
         for (worker, thread) in self.workers.drain(..).enumerate() {
-            let result = thread.join().unwrap_or_else(|panic| Err(panic_text(&*panic)));
-            match result {
+            match thread.join() {
                 Ok(drained) => {
                     sum.closed += drained.closed;
                     sum.cut_off += drained.cut_off;
@@ -256,102 +223,5 @@ impl fmt::Debug for Appliance {
             .field("admin_address", &self.admin_address())
             .field("workers", &self.workers.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// Ends with how its worker was drained, or why it failed.
-type WorkerThread = JoinHandle<Result<Drained, String>>;
-
-/// What every worker thread is started with.
-struct Crew<H> {
-    handler: Arc<H>,
-    site: Arc<Site>,
-    config: Config,
-    handle: Handle,
-    /// Where it runs; `None` for wherever the system puts it.
-    cpu: Option<usize>,
-}
-
-impl<H: Handler> Crew<H> {
-    /// Starts the thread, and returns once it is in its place, if it has one.
-    fn start(
-        self,
-        mut parts: WorkerParts,
-        streams: KernelStreams,
-    ) -> Result<(WorkerThread, Option<Place>), StartError> {
-        let name = format!("worker-{}", parts.index());
-        let (placed, is_placed) = mpsc::sync_channel(1);
-        let run = move || {
-            let Self { handler, site, config, handle, cpu } = self;
-            let (_pin, place) = match cpu.map(|cpu| placement::take(cpu, &mut parts)).transpose() {
-                Ok(taken) => taken.unzip(),
-                Err(error) => {
-                    // The start is there to take it; the worker does not run.
-                    let _ = placed.send(Err(error));
-                    return Ok(Drained::default());
-                }
-            };
-            let _ = placed.send(Ok(place));
-            // Unwind safety: after a panic nothing of the worker is used again.
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                Worker::new(parts, streams, handler, site, &config, SystemClock).run()
-            }));
-            let result = match result {
-                Ok(result) => result.map_err(|error| error.to_string()),
-                Err(panic) => Err(panic_text(&*panic)),
-            };
-            if let Err(reason) = &result {
-                // One worker less is no appliance: the others end in good order.
-                error!(%reason, "a worker failed; the appliance drains");
-                handle.drain();
-            }
-            result
-        };
-        let thread = thread::Builder::new().name(name).spawn(run).map_err(StartError::Thread)?;
-        // A thread that is gone without a word has left it to `join` to say why.
-        let place = is_placed.recv().unwrap_or(Ok(None))?;
-        Ok((thread, place))
-    }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("panic: {}", text.unwrap_or("without a message"))
-}
-
-/// Binds every address of the configuration. Where this host has no IPv6, `[::1]` and `[::]` are
-/// left out, as long as another address is left; the second value names them.
-fn bind(config: &Config) -> Result<(Listening, Vec<SocketAddr>), StartError> {
-    let mut options = ListenOptions {
-        addresses: config.server.listen.iter().flat_map(ListenAddress::socket_addresses).collect(),
-        backlog: config.tcp.accept_backlog,
-        socket: SocketOptions {
-            nodelay: config.tcp.nodelay,
-            send_buffer_bytes: config.tcp.send_buffer_bytes,
-            receive_buffer_bytes: config.tcp.receive_buffer_bytes,
-            keepalive: config.tcp.keepalive,
-        },
-        ..ListenOptions::default()
-    };
-    let mut left_out = Vec::new();
-    loop {
-        let error = match listen(&options, config.server.workers) {
-            Ok(listening) => return Ok((listening, left_out)),
-            Err(error) => error,
-        };
-        let missing = error.address().filter(|address| {
-            let ip = address.ip();
-            ip.is_ipv6() && (ip.is_loopback() || ip.is_unspecified()) && error.unavailable()
-        });
-        match missing {
-            Some(missing) if options.addresses.len() > 1 => {
-                left_out.push(missing);
-                options.addresses.retain(|address| *address != missing);
-            }
-            _ => return Err(error.into()),
-        }
     }
 }

@@ -195,6 +195,7 @@ mod appliance;
 mod broadcast;
 mod builder;
 mod chat;
+mod datapath;
 mod descriptors;
 mod handle;
 mod metrics;

@@ -1,0 +1,141 @@
+//! What carries the connections, and the workers that run over it.
+
+mod kernel;
+
+use std::any::Any;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use hioload_config::Config;
+use hioload_engine::{Drained, Handler, Site, SystemClock, Worker, WorkerParts};
+use hioload_net::{Streams, Wake};
+use tracing::{error, warn};
+
+use crate::appliance::StartError;
+use crate::handle::Handle;
+
+use self::kernel::KernelPath;
+
+/// What carries the connections of an appliance, until its workers run.
+pub(crate) struct Datapath {
+    path: Path,
+    /// Why it is not the one that the configuration would rather have.
+    fallen_back: Option<String>,
+}
+
+enum Path {
+    Kernel(KernelPath),
+}
+
+impl Datapath {
+    /// Takes hold of what the configuration names: addresses, ports. Changes it to what holds
+    /// here: the number of workers, the limit of sessions.
+    pub(crate) fn open(config: &mut Config) -> Result<Self, StartError> {
+        if config.server.datapath == hioload_config::Datapath::Dpdk {
+            return Err(StartError::NoDpdk);
+        }
+        let fallen_back =
+            config.serves_on_ports().then(|| "this build has no DPDK data path".to_owned());
+        Ok(Self { path: Path::Kernel(KernelPath::open(config)?), fallen_back })
+    }
+
+    /// As it is named to users.
+    pub(crate) fn name(&self) -> &'static str {
+        match &self.path {
+            Path::Kernel(_) => "kernel",
+        }
+    }
+
+    /// Addresses that are listened on, with their actual ports.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        match &self.path {
+            Path::Kernel(path) => path.addresses(),
+        }
+    }
+
+    /// Of each worker, what wakes it.
+    pub(crate) fn wakers(&self) -> Vec<Arc<dyn Wake>> {
+        match &self.path {
+            Path::Kernel(path) => path.wakers(),
+        }
+    }
+
+    /// Starts a worker, and returns once it is in its place. They are started in their order.
+    pub(crate) fn start<H: Handler>(
+        &mut self,
+        parts: WorkerParts,
+        duty: Duty<H>,
+    ) -> Result<Running, StartError> {
+        match &mut self.path {
+            Path::Kernel(path) => path.start(parts, duty),
+        }
+    }
+
+    /// Tells the log what there is to know of the start.
+    pub(crate) fn report(self) {
+        if let Some(reason) = self.fallen_back {
+            warn!(%reason, "kernel sockets serve in place of dpdk.port");
+        }
+        match self.path {
+            Path::Kernel(path) => path.report(),
+        }
+    }
+}
+
+/// What every worker is to do.
+pub(crate) struct Duty<H> {
+    pub(crate) handler: Arc<H>,
+    pub(crate) site: Arc<Site>,
+    pub(crate) config: Config,
+    pub(crate) handle: Handle,
+}
+
+impl<H: Handler> Duty<H> {
+    /// Runs a worker over `streams` until it is drained, and the whole appliance drains when it
+    /// fails.
+    pub(crate) fn fulfil<S: Streams>(
+        self,
+        parts: WorkerParts,
+        streams: S,
+    ) -> Result<Drained, String> {
+        let Self { handler, site, config, handle } = self;
+        // Unwind safety: after a panic nothing of the worker is used again.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            Worker::new(parts, streams, handler, site, &config, SystemClock).run()
+        }));
+        let result = match result {
+            Ok(result) => result.map_err(|error: io::Error| error.to_string()),
+            Err(panic) => Err(panic_text(&*panic)),
+        };
+        if let Err(reason) = &result {
+            // One worker less is no appliance: the others end in good order.
+            error!(%reason, "a worker failed; the appliance drains");
+            handle.drain();
+        }
+        result
+    }
+}
+
+/// A worker that runs. Ends with how it was drained, or why it failed.
+pub(crate) struct Running(Box<dyn FnOnce() -> Result<Drained, String> + Send + Sync>);
+
+impl Running {
+    fn new(join: impl FnOnce() -> Result<Drained, String> + Send + Sync + 'static) -> Self {
+        Self(Box::new(join))
+    }
+
+    /// Waits for its end.
+    pub(crate) fn join(self) -> Result<Drained, String> {
+        (self.0)()
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("without a message"))
+}
