@@ -79,6 +79,8 @@ pub struct PortCounters {
     pub bursts_out: u64,
     /// Frames dropped because the interface took none and as many waited as may.
     pub dropped_tx_full: u64,
+    /// Frames dropped because they were not as the interface demands, or did not come as one piece.
+    pub dropped_invalid: u64,
     /// Frames that could not be made because there was no memory for them.
     pub no_memory: u64,
 }

@@ -3,7 +3,8 @@
 //! [`Streams`] is the seam. Everything above it is the same code on kernel sockets and on DPDK;
 //! nothing below it knows of HTTP or WebSocket.
 //!
-//! [`FramePort`] is the other seam, below TCP: bursts of Ethernet frames in and out.
+//! [`FramePort`] is the other seam, below TCP: bursts of Ethernet frames in and out. `DpdkPort`
+//! (feature `dpdk`) is a queue pair of a real interface, [`MemoryPort`] one end of a wire in memory.
 //!
 //! [`listen`] binds the addresses and gives an [`Inlet`] to each worker, which makes its
 //! [`KernelStreams`] of it: `Streams` over kernel sockets. [`TimerWheel`] keeps the deadlines of
@@ -15,6 +16,8 @@
 #![forbid(unsafe_code)]
 
 mod counting;
+#[cfg(feature = "dpdk")]
+mod dpdk;
 mod frame_port;
 mod kernel;
 mod memory;
@@ -26,6 +29,8 @@ mod timer;
 mod wire;
 
 pub use counting::{CountingPeers, CountingStreams};
+#[cfg(feature = "dpdk")]
+pub use dpdk::{DpdkFrame, DpdkPort, DpdkPortError};
 pub use frame_port::{
     BURST_MAX, FramePort, PortCapabilities, PortCounters, PortFrame, RxChecksum, TxChecksum,
 };

@@ -87,6 +87,19 @@ impl Burst {
         &mut self.mbufs[self.begin..self.end]
     }
 
+    /// Bytes of the first `count` mbufs together.
+    pub(crate) fn bytes_of_first(&self, count: usize) -> usize {
+        let held = &self.mbufs[self.begin..self.end];
+        held.iter()
+            .take(count)
+            .map(|mbuf| {
+                // SAFETY: an mbuf of ours, which nobody writes to meanwhile.
+                let header = unsafe { &**mbuf };
+                usize::from(header.data_len)
+            })
+            .sum()
+    }
+
     /// The room behind the mbufs, for DPDK to write to.
     pub(crate) fn room(&mut self) -> &mut [*mut rte_mbuf] {
         self.move_to_front();

@@ -33,7 +33,7 @@ pub use port::{
     Granted, LinkState, Offloads, Port, PortError, PortLimits, PortOptions, PortProblem, PortStats,
     Started, StartedPort, ring_pair,
 };
-pub use queue::{RxQueue, TxQueue};
+pub use queue::{RxQueue, Sent, TxQueue};
 
 /// Cycles of the time stamp counter.
 pub fn rdtsc() -> u64 {

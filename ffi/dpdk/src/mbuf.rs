@@ -13,7 +13,8 @@ use crate::live;
 /// What a port says of a checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
-    /// It looked, and it is right.
+    /// It vouches for what the checksum covers. The field itself may hold something else, where the
+    /// frame never was on a wire.
     Good,
     /// It looked, and it is wrong.
     Bad,
@@ -136,21 +137,20 @@ impl Mbuf {
 
     /// What the port that it came through says of the IPv4 header's checksum.
     pub fn ip_checksum(&self) -> Checksum {
-        match self.header().ol_flags & dpdk_sys::SHIM_MBUF_RX_IP_CKSUM_MASK {
-            dpdk_sys::SHIM_MBUF_RX_IP_CKSUM_GOOD => Checksum::Good,
-            dpdk_sys::SHIM_MBUF_RX_IP_CKSUM_BAD => Checksum::Bad,
-            // No bit, or both: "no checksum, but the data are fine", which is no statement here.
-            _ => Checksum::Unknown,
-        }
+        checksum(
+            self.header().ol_flags,
+            dpdk_sys::SHIM_MBUF_RX_IP_CKSUM_GOOD,
+            dpdk_sys::SHIM_MBUF_RX_IP_CKSUM_BAD,
+        )
     }
 
     /// What the port that it came through says of TCP's or UDP's checksum.
     pub fn l4_checksum(&self) -> Checksum {
-        match self.header().ol_flags & dpdk_sys::SHIM_MBUF_RX_L4_CKSUM_MASK {
-            dpdk_sys::SHIM_MBUF_RX_L4_CKSUM_GOOD => Checksum::Good,
-            dpdk_sys::SHIM_MBUF_RX_L4_CKSUM_BAD => Checksum::Bad,
-            _ => Checksum::Unknown,
-        }
+        checksum(
+            self.header().ol_flags,
+            dpdk_sys::SHIM_MBUF_RX_L4_CKSUM_GOOD,
+            dpdk_sys::SHIM_MBUF_RX_L4_CKSUM_BAD,
+        )
     }
 
     /// The VLAN tag that the port took out of the frame, where it did.
@@ -195,6 +195,15 @@ impl Mbuf {
         let shared = SharedMbuf { raw: self.raw, data: self.data(), len: self.len() };
         mem::forget(self);
         shared
+    }
+}
+
+/// With both bits, the field is not filled in but the data are right (`RTE_MBUF_F_RX_*_CKSUM_NONE`).
+fn checksum(flags: u64, good: u64, bad: u64) -> Checksum {
+    match (flags & good != 0, flags & bad != 0) {
+        (true, _) => Checksum::Good,
+        (false, true) => Checksum::Bad,
+        (false, false) => Checksum::Unknown,
     }
 }
 

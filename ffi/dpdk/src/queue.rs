@@ -87,6 +87,15 @@ fn is_plain(mbuf: *mut dpdk_sys::rte_mbuf) -> bool {
     segments == 1 || unsafe { dpdk_sys::shim_mbuf_linearize(mbuf) } == 0
 }
 
+/// What a port took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Frames.
+    pub frames: usize,
+    /// Bytes of these.
+    pub bytes: usize,
+}
+
 /// A send queue.
 #[derive(Debug)]
 pub struct TxQueue {
@@ -109,16 +118,18 @@ impl TxQueue {
         self.queue
     }
 
-    /// Hands over the frames of a burst, in order, and gives the number that the port took. What it
-    /// did not take stays in the burst. A frame that the driver calls impossible to send is dropped
+    /// Hands over the frames of a burst, in order, and says what the port took. What it did not take
+    /// stays in the burst. A frame that the driver calls impossible to send is dropped
     /// and counted as [`invalid`](Self::invalid).
-    pub fn send(&mut self, burst: &mut Burst) -> usize {
-        let mut taken = 0;
+    pub fn send(&mut self, burst: &mut Burst) -> Sent {
+        let mut taken = Sent::default();
         // Each round takes one frame at least out of the burst, or is the last.
         while !burst.is_empty() {
             let ready = self.prepare(burst);
+            let before = burst.bytes_of_first(ready);
             let sent = self.hand_over(burst, ready);
-            taken += sent;
+            taken.frames += sent;
+            taken.bytes += before - burst.bytes_of_first(ready - sent);
             if sent < ready || burst.is_empty() {
                 break;
             }

@@ -15,7 +15,7 @@ fn frames_cross_a_pair_of_rings_in_order_and_their_mbufs_come_back() {
     let mut far = far.start(&PortOptions::default(), slice::from_ref(&pool)).unwrap();
 
     let mut burst = scene::burst(&pool, [&b"first"[..], b"second"]);
-    assert_eq!(near.queues[0].1.send(&mut burst), 2);
+    assert_eq!(near.queues[0].1.send(&mut burst).frames, 2);
     assert!(burst.is_empty());
 
     let frames = scene::receive(&mut far.queues[0].0, 2, |_| true);
@@ -37,7 +37,7 @@ fn what_a_full_port_refuses_stays_with_the_sender() {
     let left = loop {
         let from = if taken < 960 { &pool } else { &small };
         let mut burst = scene::burst(from, [&b"frame"[..]; 32]);
-        taken += near.queues[0].1.send(&mut burst);
+        taken += near.queues[0].1.send(&mut burst).frames;
         if !burst.is_empty() {
             break burst;
         }
@@ -112,7 +112,7 @@ fn queues_keep_their_port_and_pool_when_all_else_is_dropped() {
 
     let mut burst = Burst::new();
     assert_eq!(rx.receive(&mut burst), 32);
-    assert_eq!(tx.send(&mut burst), 32);
+    assert_eq!(tx.send(&mut burst).frames, 32);
 
     drop(rx);
     drop(tx);
@@ -146,11 +146,11 @@ fn frames_cross_memif_in_both_directions_and_the_link_is_seen() {
     client.queues[0].0.receive(&mut Burst::new());
 
     let mut burst = scene::burst(&pool, [&[7_u8; 60][..]; 3]);
-    assert_eq!(server.queues[0].1.send(&mut burst), 3);
+    assert_eq!(server.queues[0].1.send(&mut burst).frames, 3);
     let frames = scene::receive(&mut client.queues[0].0, 3, |_| true);
     assert!(frames.iter().all(|frame| frame[..] == [7; 60]));
     let mut burst = scene::burst(&pool, [&[8_u8; 1514][..]]);
-    assert_eq!(client.queues[0].1.send(&mut burst), 1);
+    assert_eq!(client.queues[0].1.send(&mut burst).frames, 1);
     let frames = scene::receive(&mut server.queues[0].0, 1, |_| true);
     assert_eq!(frames[0][..], [8; 1514]);
     let stats = client.port.stats().unwrap();
