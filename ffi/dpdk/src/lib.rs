@@ -2,7 +2,8 @@
 //!
 //! [`Eal`] is the environment, once per process. [`Mempool`] makes [`Mbuf`]s; [`Port`] is a network
 //! interface, and starting it gives its [`RxQueue`]s and [`TxQueue`]s, which move [`Burst`]s of
-//! mbufs. [`Eal::launch`] runs a closure on an lcore.
+//! mbufs. [`Eal::launch`] runs a closure on an lcore. [`sysfs`] looks at the host without
+//! any of this, and says what keeps DPDK from running on it.
 //!
 //! Who keeps what alive:
 //! - Pools, ports, queues and handles of lcores hold the EAL; queues hold their port and the pool
@@ -22,6 +23,7 @@ mod mbuf;
 mod mempool;
 mod port;
 mod queue;
+pub mod sysfs;
 
 pub use burst::{BURST_MAX, Burst};
 pub use eal::{Eal, EalError, EalOptions, Lcores, LogLevel, Memory};

@@ -258,6 +258,11 @@ unsafe impl Send for SharedMbuf {}
 unsafe impl Sync for SharedMbuf {}
 
 impl SharedMbuf {
+    #[cfg(test)]
+    pub(crate) fn as_raw(&self) -> NonNull<rte_mbuf> {
+        self.raw
+    }
+
     /// How many there are; another number at once where others clone and drop theirs.
     pub fn references(&self) -> u16 {
         // SAFETY: the mbuf is not given back before `self` is dropped; the read is atomic.

@@ -102,15 +102,16 @@ impl StartedPort {
         &self.0.granted
     }
 
-    /// What is known of the link, for whoever wants to know without asking the port. It changes by
-    /// itself where the port [tells](Granted::link_events), and with
-    /// [`refresh_link`](Self::refresh_link).
+    /// What is known of the link, for whoever wants to know without asking the port. It changes with
+    /// [`refresh_link`](Self::refresh_link), and by itself where the driver
+    /// [tells](Granted::link_events).
     pub fn link(&self) -> Arc<LinkState> {
         Arc::clone(self.0.link.state())
     }
 
-    /// Asks the port for the link: to be called now and then where it does not tell by itself.
-    /// A link that was down for less than that goes unnoticed then.
+    /// Asks the port for the link. To be called now and then, on every port: some drivers that
+    /// promise to tell of changes do not (tap, in DPDK 22.11). A link that was down for a shorter
+    /// time may go unnoticed.
     ///
     /// # Errors
     /// When DPDK does not say.

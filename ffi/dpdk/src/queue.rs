@@ -185,3 +185,6 @@ impl TxQueue {
         sent
     }
 }
+
+#[cfg(test)]
+mod tests;

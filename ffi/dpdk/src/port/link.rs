@@ -175,3 +175,40 @@ unsafe extern "C" fn changed(
     }
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(status: u16, mbps: u32) -> rte_eth_link {
+        // SAFETY: numbers, which may all be zero.
+        let mut link: rte_eth_link = unsafe { std::mem::zeroed() };
+        link.set_link_status(status);
+        link.link_speed = mbps;
+        link
+    }
+
+    #[test]
+    fn a_link_counts_as_come_up_only_when_it_was_down() {
+        let state = LinkState::default();
+        for status in [0, 1, 1, 0, 1] {
+            state.set(&link(status, 10_000));
+        }
+        assert_eq!((state.ups(), state.mbps()), (2, Some(10_000)));
+
+        state.set(&link(0, 10_000));
+
+        assert_eq!((state.is_up(), state.mbps()), (false, None));
+    }
+
+    #[test]
+    fn what_the_driver_tells_of_a_port_that_is_not_there_changes_nothing() {
+        let state = Arc::new(LinkState::default());
+        let told = Arc::as_ptr(&state).cast_mut().cast();
+        // SAFETY: `told` points to a state that outlives the call.
+        let answer = unsafe {
+            changed(u16::MAX, dpdk_sys::RTE_ETH_EVENT_INTR_LSC, told, std::ptr::null_mut())
+        };
+        assert_eq!((answer, state.ups()), (0, 0));
+    }
+}

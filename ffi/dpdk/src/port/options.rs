@@ -19,7 +19,7 @@ pub struct PortLimits {
     pub rss: bool,
     /// Offloads that it has.
     pub offloads: Offloads,
-    /// Whether it tells by itself when the link changes.
+    /// Whether its driver promises to tell when the link changes.
     pub link_events: bool,
 }
 
@@ -89,7 +89,7 @@ pub struct Granted {
     pub all_multicast: bool,
     /// Whether all frames are.
     pub promiscuous: bool,
-    /// Whether the port tells by itself when the link changes.
+    /// Whether its driver has been asked to tell when the link changes, as it promises to.
     pub link_events: bool,
 }
 
@@ -175,7 +175,7 @@ impl PortLimits {
     }
 }
 
-/// Whether a port tells by itself when the link changes.
+/// Whether the driver promises to tell when the link changes.
 pub(super) fn link_events(info: &rte_eth_dev_info) -> bool {
     if info.dev_flags.is_null() {
         return false;
