@@ -20,7 +20,7 @@ const UNLIMITED: &str = "
 ";
 
 fn a_server_without_descriptors_serves_those_it_has(backend: Backend) {
-    let process = Process::start(backend, UNLIMITED, "ulimit -n 64");
+    let process = Process::start_within("ulimit -n 64", backend, UNLIMITED);
     // Open before descriptors run out, since it needs one, too.
     let mut admin = Admin::connect(&process);
 

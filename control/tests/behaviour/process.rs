@@ -10,6 +10,7 @@ use std::thread;
 
 use crate::Backend;
 use crate::scene::wait_until;
+use crate::signals::{self, Signal};
 
 /// A running `hioload serve`; killed when it goes out of scope.
 pub(crate) struct Process {
@@ -21,22 +22,30 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it with `toml` on top of free ports, through a shell that runs `limits` first.
-    pub(crate) fn start(backend: Backend, toml: &str, limits: &str) -> Self {
+    /// Starts it with `toml` on top of free ports and no pings.
+    pub(crate) fn start(backend: Backend, toml: &str) -> Self {
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_hioload")), backend, toml)
+    }
+
+    /// The same, through a shell that runs `limits` first.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn start_within(limits: &str, backend: Backend, toml: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("{limits}\nexec \"$0\" \"$@\""));
+        shell.arg(env!("CARGO_BIN_EXE_hioload"));
+        Self::start_by(shell, backend, toml)
+    }
+
+    fn start_by(mut command: Command, backend: Backend, toml: &str) -> Self {
         let listen = match backend {
             Backend::Kernel => "server.listen = \"127.0.0.1:0\"\ncontrol.admin = \"127.0.0.1:0\"\n",
         };
         let name = format!("hioload-{}-{:?}.toml", std::process::id(), thread::current().id());
         let config = std::env::temp_dir().join(name.replace(['(', ')'], ""));
-        fs::write(&config, format!("{listen}{toml}")).expect("a configuration file");
-        let mut child = Command::new("sh")
-            .arg("-c")
-            .arg(format!("{limits}\nexec \"$0\" serve --config \"$1\""))
-            .arg(env!("CARGO_BIN_EXE_hioload"))
-            .arg(&config)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("a shell");
+        fs::write(&config, format!("{listen}websocket.ping_interval = \"off\"\n{toml}"))
+            .expect("a configuration file");
+        command.args(["serve", "--config"]).arg(&config);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let log = Arc::new(Mutex::new(String::new()));
         let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
         let kept = Arc::clone(&log);
@@ -64,11 +73,8 @@ impl Process {
         self.log.lock().expect("no panic in here").clone()
     }
 
-    /// Sends a signal by its name.
-    pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
-        assert!(status.success(), "signal {name} was not sent");
+    pub(crate) fn signal(&self, signal: Signal) {
+        signals::send(&self.child, &[signal]);
     }
 
     /// Waits for the end and gives the exit status.

@@ -7,6 +7,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::process::{ConfigFile, hioload};
 use crate::server::Server;
+use crate::signals::Signal;
 
 fn serve(toml: &str) -> Server {
     let file = ConfigFile::on_free_ports(&format!("server.workers = 1\n{toml}"));
@@ -84,7 +85,7 @@ fn of_many_sessions_that_end_in_a_second_some_have_lines_and_the_others_one_toge
     let mut server = serve("control.connection_log = 2\ncontrol.drain_timeout = \"300ms\"\n");
     // None answers the Close, so all are cut off together.
     let clients: Vec<_> = (0..5).map(|_| server.websocket()).collect();
-    server.signal("TERM");
+    server.signal(Signal::Terminate);
     let lines = log_to_the_end(&mut server);
     let ended: Vec<&String> = lines.iter().filter(|line| line.contains("session ended")).collect();
     assert_eq!(ended.len(), 2, "{lines:?}");
@@ -108,7 +109,7 @@ fn what_was_left_out_is_told_though_nothing_else_happens() {
 fn off_is_off() {
     let mut server = serve("control.connection_log = \"off\"\n");
     drop(server.websocket());
-    server.signal("TERM");
+    server.signal(Signal::Terminate);
     let lines = log_to_the_end(&mut server);
     assert!(lines.iter().any(|line| line.contains("drained")), "{lines:?}");
     assert!(!lines.iter().any(|line| line.contains("ended")), "{lines:?}");

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::process::{ConfigFile, hioload};
 use crate::server::{PATIENCE, Server};
+use crate::signals::Signal;
 
 #[test]
 fn as_json_each_line_is_an_object() {
@@ -43,7 +44,7 @@ fn a_reader_who_sleeps_stops_nobody() {
     for _ in 0..5000 {
         assert!(ask(admin).starts_with("HTTP/1.1 200 "));
     }
-    server.signal("TERM");
+    server.signal(Signal::Terminate);
     assert_eq!(server.exit_status(), Some(0));
 }
 

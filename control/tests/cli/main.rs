@@ -1,7 +1,6 @@
 //! The `hioload` program, as a shell sees it.
 
 mod check;
-#[cfg(unix)]
 mod connection_log;
 #[cfg(target_os = "linux")]
 mod cpus;
@@ -10,7 +9,7 @@ mod flags;
 mod log;
 mod process;
 mod serve;
-#[cfg_attr(windows, expect(dead_code, reason = "signals are tested on Unix alone"))]
 mod server;
-#[cfg(unix)]
+#[path = "../common/signals.rs"]
+mod signals;
 mod stats;

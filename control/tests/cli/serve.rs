@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use crate::process::{ConfigFile, hioload};
 use crate::server::Server;
+use crate::signals::Signal;
 
 fn start(file: &ConfigFile) -> Server {
     Server::start(&mut hioload(&["serve", "--config", file.path()]))
@@ -58,9 +59,8 @@ fn a_limit_of_sessions_that_descriptors_do_not_allow_is_lowered_with_a_warning()
 }
 
 #[test]
-#[cfg(unix)]
-fn sigterm_and_sigint_close_the_clients_and_end_with_0() {
-    for signal in ["TERM", "INT"] {
+fn either_signal_closes_the_clients_and_ends_with_0() {
+    for signal in [Signal::Terminate, Signal::Interrupt] {
         let file = ConfigFile::on_free_ports("");
         let mut server = start(&file);
         let mut client = server.websocket();
@@ -71,43 +71,40 @@ fn sigterm_and_sigint_close_the_clients_and_end_with_0() {
         // It answers the Close, and is gone.
         while client.read().is_ok() {}
         drop(client);
-        assert_eq!(server.exit_status(), Some(0), "SIG{signal}");
+        assert_eq!(server.exit_status(), Some(0), "{signal:?}");
         let line = server.line_with("drained");
         assert!(line.contains("closed=1"), "{line}");
     }
 }
 
 #[test]
-#[cfg(unix)]
 fn the_drain_deadline_cuts_off_who_does_not_answer_and_ends_with_3() {
     let file = ConfigFile::on_free_ports("control.drain_timeout = \"300ms\"\n");
     let mut server = start(&file);
     let _stalled = server.websocket();
-    server.signal("TERM");
+    server.signal(Signal::Terminate);
     assert_eq!(server.exit_status(), Some(3));
     let line = server.line_with("cut off");
     assert!(line.contains(" WARN ") && line.contains("cut_off=1"), "{line}");
 }
 
 #[test]
-#[cfg(unix)]
 fn a_second_signal_ends_at_once_with_130() {
     let file = ConfigFile::on_free_ports("control.drain_timeout = \"1h\"\n");
     let mut server = start(&file);
     let _stalled = server.websocket();
-    server.signal("TERM");
+    server.signal(Signal::Terminate);
     server.line_with("draining");
     // One that comes at once is taken for the first one.
-    assert_eq!(server.exit_status_while(|server| server.signal("INT")), Some(130));
+    assert_eq!(server.exit_status_while(|server| server.signal(Signal::Interrupt)), Some(130));
 }
 
 #[test]
-#[cfg(unix)]
 fn signals_that_come_together_are_one_request() {
     let file = ConfigFile::on_free_ports("control.drain_timeout = \"300ms\"\n");
     let mut server = start(&file);
     let _stalled = server.websocket();
-    server.signals("TERM", "INT");
+    server.signals(&[Signal::Terminate, Signal::Interrupt]);
     assert_eq!(server.exit_status(), Some(3), "the drain went on to its deadline");
 }
 

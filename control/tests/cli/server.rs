@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use tungstenite::WebSocket;
 
-/// Longest wait for anything; a test that waits longer has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::signals::{self, Signal};
+
+/// Longest wait for anything; a test that waits longer has failed. Under Wine all takes longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(if cfg!(windows) { 60 } else { 20 });
 
 /// A running `hioload serve`; killed when it goes out of scope.
 pub(crate) struct Server {
@@ -63,22 +65,18 @@ impl Server {
         tungstenite::client(format!("ws://{address}/ws"), stream).expect("it upgrades").0
     }
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
-        assert!(sent.success(), "signal {name} was not sent");
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.signals(&[signal]);
     }
 
-    /// Sends two signals, one right after the other.
-    pub(crate) fn signals(&self, first: &str, second: &str) {
-        let both = format!("kill -s {first} $0 && kill -s {second} $0");
-        let pid = self.child.id().to_string();
-        let sent = Command::new("sh").args(["-c", &both, &pid]).status().expect("a shell");
-        assert!(sent.success(), "signals {first} and {second} were not sent");
+    /// Sends these signals, one right after the other.
+    pub(crate) fn signals(&self, signals: &[Signal]) {
+        signals::send(&self.child, signals);
     }
 
     /// Waits for the end; `None` where a signal brought it about.

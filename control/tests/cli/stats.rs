@@ -77,6 +77,7 @@ fn the_file_of_an_appliance_says_where_to_ask_and_the_flag_overrides_it() {
 }
 
 #[test]
+#[cfg(unix)]
 fn an_appliance_on_a_unix_socket_answers_there() {
     let path = std::env::temp_dir().join(format!("hioload-stats-{}.sock", std::process::id()));
     let admin = format!("unix:{}", path.display());
