@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longest wait for anything; a test that waits longer has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait for anything; a test that waits longer has failed. Under Wine all takes longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(if cfg!(windows) { 60 } else { 20 });
 
 /// A response.
 #[derive(Debug)]

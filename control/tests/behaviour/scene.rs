@@ -53,7 +53,8 @@ impl Server {
     }
 }
 
-/// What `toml` says, on a free port and without an admin server.
+/// What `toml` says, on a free port and without an admin server. Pings come only to a story that
+/// asks for them: on a slow machine they would come between what another one waits for.
 pub(crate) fn config(backend: Backend, toml: &str) -> Config {
     let mut config = Config::parse(toml, "scene").expect("a valid configuration");
     match backend {
@@ -62,6 +63,9 @@ pub(crate) fn config(backend: Backend, toml: &str) -> Config {
         }
     }
     config.control.admin = hioload::config::AdminAddress::Off;
+    if config.websocket.ping_interval == Config::default().websocket.ping_interval {
+        config.websocket.ping_interval = None;
+    }
     config
 }
 
