@@ -83,11 +83,10 @@ fn loopback_sources(target: IpAddr, clients: usize) -> Vec<IpAddr> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn loopback_has_as_many_addresses_as_connections_need() {
         let target = IpAddr::V4(Ipv4Addr::LOCALHOST);
