@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use crate::admin::{self, AdminError, AdminServer};
 use crate::builder::{Builder, Built};
-use crate::datapath::{Datapath, Duty, Running};
+use crate::datapath::{Datapath, Duty, Kept, Running};
 use crate::handle::Handle;
 use crate::placement::CpusError;
 use crate::stats::{State, Stats};
@@ -25,6 +25,8 @@ pub struct Appliance {
     workers: Vec<Running>,
     addresses: Vec<SocketAddr>,
     admin: Option<AdminServer>,
+    /// Dropped once the workers have ended.
+    kept: Kept,
 }
 
 /// Why an appliance did not start.
@@ -40,6 +42,10 @@ pub enum StartError {
          (or leave --dpdk out) to serve over kernel sockets"
     )]
     NoDpdk,
+    /// DPDK does not serve.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Dpdk(#[from] crate::datapath::dpdk::DpdkError),
     /// A path cannot have the handler it was given by [`Builder::route`].
     #[error("the handler at \"{path}\" would never be asked: {reason}")]
     Route {
@@ -97,7 +103,8 @@ impl Appliance {
             }
         };
         let addresses = datapath.addresses().to_vec();
-        let mut appliance = Self { handle, workers: Vec::new(), addresses, admin };
+        let mut appliance =
+            Self { handle, workers: Vec::new(), addresses, admin, kept: Kept::default() };
         for parts in assembly.parts {
             let duty = Duty {
                 handler: Arc::clone(&handler),
@@ -108,8 +115,8 @@ impl Appliance {
             // On an error the drop of `appliance` ends the workers that run.
             appliance.workers.push(datapath.start(parts, duty)?);
         }
-        appliance.announce();
-        datapath.report();
+        appliance.announce(&datapath.dpdk_version());
+        appliance.kept = datapath.report();
         Ok(appliance)
     }
 
@@ -170,13 +177,13 @@ impl Appliance {
     }
 
     /// The first line of the log: whatever else is to be said of the start comes behind it.
-    fn announce(&self) {
+    fn announce(&self, dpdk: &str) {
         let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
         info!(
             addresses = %addresses.join(","),
             datapath = %self.datapath(),
             workers = self.workers(),
-            dpdk = %"no",
+            dpdk,
             admin = %self.admin_address().as_deref().unwrap_or("off"),
             "serving"
         );
@@ -196,6 +203,7 @@ impl Appliance {
                 }
             }
         }
+        self.kept = Kept::default();
         self.handle.set_stopped();
         if let Some(admin) = self.admin.take() {
             admin.stop();

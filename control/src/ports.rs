@@ -15,7 +15,7 @@ pub fn capacity(config: &Config) -> Option<Capacity> {
 }
 
 /// The lcores that serve the ports of `config` on this host.
-fn lcores(config: &Config) -> Vec<Lcore> {
+pub(crate) fn lcores(config: &Config) -> Vec<Lcore> {
     let host = ThisHost { workers: config.server.workers };
     place_lcores(&config.dpdk, config.server.workers, &host)
 }

@@ -1,12 +1,14 @@
 //! What carries the connections, and the workers that run over it.
 
+#[cfg(feature = "dpdk")]
+pub(crate) mod dpdk;
 mod kernel;
 
 use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hioload_config::Config;
 use hioload_engine::{Drained, Handler, Site, SystemClock, Worker, WorkerParts};
@@ -16,6 +18,8 @@ use tracing::{error, warn};
 use crate::appliance::StartError;
 use crate::handle::Handle;
 
+#[cfg(feature = "dpdk")]
+use self::dpdk::{DpdkPath, PortsKept};
 use self::kernel::KernelPath;
 
 /// What carries the connections of an appliance, until its workers run.
@@ -27,17 +31,31 @@ pub(crate) struct Datapath {
 
 enum Path {
     Kernel(KernelPath),
+    #[cfg(feature = "dpdk")]
+    Dpdk(DpdkPath),
+}
+
+/// What has to live as long as the workers do.
+#[derive(Default)]
+pub(crate) struct Kept {
+    #[cfg(feature = "dpdk")]
+    _ports: Option<PortsKept>,
 }
 
 impl Datapath {
     /// Takes hold of what the configuration names: addresses, ports. Changes it to what holds
     /// here: the number of workers, the limit of sessions.
     pub(crate) fn open(config: &mut Config) -> Result<Self, StartError> {
-        if config.server.datapath == hioload_config::Datapath::Dpdk {
-            return Err(StartError::NoDpdk);
-        }
-        let fallen_back =
-            config.serves_on_ports().then(|| "this build has no DPDK data path".to_owned());
+        let wanted = config.server.datapath;
+        let fallen_back = if config.serves_on_ports() {
+            match Path::over_dpdk(config) {
+                Ok(path) => return Ok(Self { path, fallen_back: None }),
+                Err(error) if wanted == hioload_config::Datapath::Dpdk => return Err(error),
+                Err(error) => Some(error.to_string()),
+            }
+        } else {
+            None
+        };
         Ok(Self { path: Path::Kernel(KernelPath::open(config)?), fallen_back })
     }
 
@@ -45,6 +63,17 @@ impl Datapath {
     pub(crate) fn name(&self) -> &'static str {
         match &self.path {
             Path::Kernel(_) => "kernel",
+            #[cfg(feature = "dpdk")]
+            Path::Dpdk(_) => "dpdk",
+        }
+    }
+
+    /// The version of DPDK that carries the connections, or `no`.
+    pub(crate) fn dpdk_version(&self) -> String {
+        match &self.path {
+            Path::Kernel(_) => "no".to_owned(),
+            #[cfg(feature = "dpdk")]
+            Path::Dpdk(_) => DpdkPath::version(),
         }
     }
 
@@ -52,6 +81,8 @@ impl Datapath {
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         match &self.path {
             Path::Kernel(path) => path.addresses(),
+            #[cfg(feature = "dpdk")]
+            Path::Dpdk(path) => path.addresses(),
         }
     }
 
@@ -59,6 +90,8 @@ impl Datapath {
     pub(crate) fn wakers(&self) -> Vec<Arc<dyn Wake>> {
         match &self.path {
             Path::Kernel(path) => path.wakers(),
+            #[cfg(feature = "dpdk")]
+            Path::Dpdk(path) => path.wakers(),
         }
     }
 
@@ -70,17 +103,41 @@ impl Datapath {
     ) -> Result<Running, StartError> {
         match &mut self.path {
             Path::Kernel(path) => path.start(parts, duty),
+            #[cfg(feature = "dpdk")]
+            Path::Dpdk(path) => path.start(parts, duty),
         }
     }
 
-    /// Tells the log what there is to know of the start.
-    pub(crate) fn report(self) {
+    /// Tells the log what there is to know of the start. What comes back is to be kept until the
+    /// workers have ended.
+    pub(crate) fn report(self) -> Kept {
         if let Some(reason) = self.fallen_back {
             warn!(%reason, "kernel sockets serve in place of dpdk.port");
         }
         match self.path {
-            Path::Kernel(path) => path.report(),
+            Path::Kernel(path) => {
+                path.report();
+                Kept::default()
+            }
+            #[cfg(feature = "dpdk")]
+            Path::Dpdk(path) => Kept { _ports: Some(path.report()) },
         }
+    }
+}
+
+impl Path {
+    #[cfg(feature = "dpdk")]
+    fn over_dpdk(config: &mut Config) -> Result<Self, StartError> {
+        // What was changed before an error is to hold for no other path.
+        let mut changed = config.clone();
+        let path = DpdkPath::open(&mut changed)?;
+        *config = changed;
+        Ok(Self::Dpdk(path))
+    }
+
+    #[cfg(not(feature = "dpdk"))]
+    fn over_dpdk(_config: &mut Config) -> Result<Self, StartError> {
+        Err(StartError::NoDpdk)
     }
 }
 
@@ -119,16 +176,19 @@ impl<H: Handler> Duty<H> {
 }
 
 /// A worker that runs. Ends with how it was drained, or why it failed.
-pub(crate) struct Running(Box<dyn FnOnce() -> Result<Drained, String> + Send + Sync>);
+pub(crate) struct Running(Mutex<Join>);
+
+type Join = Box<dyn FnOnce() -> Result<Drained, String> + Send>;
 
 impl Running {
-    fn new(join: impl FnOnce() -> Result<Drained, String> + Send + Sync + 'static) -> Self {
-        Self(Box::new(join))
+    fn new(join: impl FnOnce() -> Result<Drained, String> + Send + 'static) -> Self {
+        Self(Mutex::new(Box::new(join)))
     }
 
     /// Waits for its end.
     pub(crate) fn join(self) -> Result<Drained, String> {
-        (self.0)()
+        let join = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        join()
     }
 }
 

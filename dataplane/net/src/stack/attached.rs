@@ -12,10 +12,11 @@ use smoltcp::wire::{
 };
 
 use super::device::{EthernetDevice, IpDevice, Output};
+use super::handover::Handover;
 use super::link::{EtherType, Link, Tag};
 use super::options::{PortOptions, RouterId};
 use super::packet::Segment;
-use super::{neighbours, reply};
+use super::{StackPort, neighbours, reply};
 use crate::FramePort;
 
 /// How often the port's routers are asked for.
@@ -29,6 +30,7 @@ pub(crate) struct Attached<P: FramePort> {
     /// Answers questions of the link: ARP and neighbour discovery.
     ethernet: Interface,
     options: PortOptions,
+    pub(crate) handover: Option<Handover<P::Frame>>,
     nobody: SocketSet<'static>,
     /// Addresses and ports that are accepted on, by place in the port's addresses.
     listening: Vec<(u8, u16)>,
@@ -39,7 +41,11 @@ pub(crate) struct Attached<P: FramePort> {
 }
 
 impl<P: FramePort> Attached<P> {
-    pub(crate) fn new(port: P, options: PortOptions, listen: &[SocketAddr], now: Instant) -> Self {
+    pub(crate) fn new(
+        StackPort { port, options, handover }: StackPort<P>,
+        listen: &[SocketAddr],
+        now: Instant,
+    ) -> Self {
         let mut output = Output::new(port, now);
         let mac = EthernetAddress(output.capabilities.mac);
         let mut device = EthernetDevice { output: &mut output, frame: None };
@@ -60,6 +66,7 @@ impl<P: FramePort> Attached<P> {
             ip,
             ethernet,
             options,
+            handover,
             nobody: SocketSet::new(Vec::new()),
             listening,
             link_ups: 0,

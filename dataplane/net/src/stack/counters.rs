@@ -28,11 +28,13 @@ pub enum DropReason {
     NotAdmitted,
     /// A new connection that there was no memory for.
     NoMemory,
+    /// Of a connection of another worker, which does not keep up.
+    HandoverFull,
 }
 
 impl DropReason {
     /// All reasons, in their order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::OtherStation,
         Self::Vlan,
@@ -44,6 +46,7 @@ impl DropReason {
         Self::FlowsFull,
         Self::NotAdmitted,
         Self::NoMemory,
+        Self::HandoverFull,
     ];
 
     /// As metrics name it.
@@ -60,6 +63,7 @@ impl DropReason {
             Self::FlowsFull => "flows_full",
             Self::NotAdmitted => "not_admitted",
             Self::NoMemory => "no_memory",
+            Self::HandoverFull => "handover_full",
         }
     }
 }
@@ -73,6 +77,8 @@ pub struct StackCounters {
     pub segments_in: u64,
     /// Segments that were sent.
     pub segments_out: u64,
+    /// Segments that came for a connection of another worker, perhaps.
+    pub handed_over: u64,
     /// Resets sent for segments that belong to no connection, or begin one that is refused.
     pub resets_out: u64,
     /// Half-open connections that made room for a new one.
@@ -99,6 +105,7 @@ impl StackCounters {
         dropped.into_iter().chain([
             self.segments_in,
             self.segments_out,
+            self.handed_over,
             self.resets_out,
             self.half_open_evicted,
             self.half_open_expired,
@@ -110,7 +117,7 @@ impl StackCounters {
     }
 }
 
-const CELLS: usize = DropReason::ALL.len() + 9;
+const CELLS: usize = DropReason::ALL.len() + 10;
 
 /// [`StackCounters`] as other threads read them: written by the worker once per turn.
 #[derive(Debug)]
@@ -139,6 +146,7 @@ impl StackStats {
             dropped: std::array::from_fn(|_| next()),
             segments_in: next(),
             segments_out: next(),
+            handed_over: next(),
             resets_out: next(),
             half_open_evicted: next(),
             half_open_expired: next(),

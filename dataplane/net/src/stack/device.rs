@@ -5,6 +5,7 @@ use std::time::Instant;
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
 use smoltcp::phy::{RxToken, TxToken};
 use smoltcp::time::Instant as StackInstant;
+use smoltcp::wire::Ipv4Packet;
 
 use super::link::{BROADCAST, ETHERNET_HEADER_BYTES, EtherType, Link, TAG_BYTES};
 use super::packet::{self, Content};
@@ -131,6 +132,10 @@ impl<P: FramePort> Output<P> {
         packet: &mut [u8],
     ) -> Option<TxChecksum> {
         let Ok((Content::Tcp(segment), total)) = packet::read(ether_type, packet) else {
+            if ether_type == EtherType::Ipv4 && self.capabilities.tx_ipv4_checksum {
+                // The port is asked with TCP only.
+                Ipv4Packet::new_unchecked(packet).fill_checksum();
+            }
             return None;
         };
         self.sent.segments += 1;

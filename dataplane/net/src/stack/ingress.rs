@@ -6,10 +6,11 @@ use super::StackStreams;
 use super::counters::DropReason;
 use super::device::IpDevice;
 use super::flow::Stage;
+use super::handover::Refused;
 use super::link::{BROADCAST, EtherType, Header, Link, LinkError, is_group};
 use super::packet::{self, Content, Flags, PacketError, Segment};
 use super::table::{Entry, FlowKey};
-use crate::{Event, FlowId, FramePort, PortFrame, RxChecksum};
+use crate::{BURST_MAX, Event, FlowId, FramePort, PortFrame, RxChecksum};
 
 /// What the demux found in a frame.
 #[derive(Clone, Copy)]
@@ -44,7 +45,17 @@ impl<P: FramePort> StackStreams<'_, P> {
     /// others are read.
     pub(super) fn receive_burst(&mut self, port: usize) -> bool {
         let mut frames = std::mem::take(&mut self.burst);
-        self.ports[port].output.port.receive(self.now, &mut frames);
+        let attached = &mut self.ports[port];
+        attached.output.port.receive(self.now, &mut frames);
+        let came_here = frames.len();
+        if let Some(handover) = &mut attached.handover {
+            while frames.len() < came_here + BURST_MAX
+                && let Some(stray) = handover.take()
+            {
+                self.hops.push(stray.hops);
+                frames.push(stray.frame);
+            }
+        }
         let mut arrivals = std::mem::take(&mut self.arrivals);
         for frame in &frames {
             arrivals.push(self.demux(port, frame));
@@ -58,9 +69,12 @@ impl<P: FramePort> StackStreams<'_, P> {
             }
         }
         let came = !frames.is_empty();
-        for (frame, arrival) in frames.drain(..).zip(arrivals.drain(..)) {
-            self.take_in(port, &frame, arrival);
+        let mut hops = std::mem::take(&mut self.hops);
+        let all_hops = std::iter::repeat_n(0, came_here).chain(hops.drain(..));
+        for ((frame, arrival), hops) in frames.drain(..).zip(arrivals.drain(..)).zip(all_hops) {
+            self.take_in(port, frame, arrival, hops);
         }
+        self.hops = hops;
         self.burst = frames;
         self.arrivals = arrivals;
         came
@@ -127,7 +141,8 @@ impl<P: FramePort> StackStreams<'_, P> {
         Ok(Arrival::Segment { link, packet_at, packet_bytes, key, segment })
     }
 
-    fn take_in(&mut self, port: usize, frame: &P::Frame, arrival: Arrival) {
+    /// Takes a frame in that so many other workers have not known.
+    fn take_in(&mut self, port: usize, frame: P::Frame, arrival: Arrival, hops: usize) {
         match arrival {
             Arrival::Segment { link, packet_at, packet_bytes, key, segment } => {
                 self.stack_counters.segments_in += 1;
@@ -141,6 +156,10 @@ impl<P: FramePort> StackStreams<'_, P> {
                     Some(Entry::TimeWait(place)) => {
                         self.receive_late(port, place, link, packet, key, &segment);
                     }
+                    // One that begins a connection does so where it has come.
+                    None if !segment.flags.is_opening() && self.ports[port].handover.is_some() => {
+                        self.pass_on(port, frame, hops, link, packet_at, packet_bytes, &segment);
+                    }
                     None => self.receive_new(port, link, packet, key, &segment),
                 }
             }
@@ -149,9 +168,32 @@ impl<P: FramePort> StackStreams<'_, P> {
                 self.ports[port].answer(self.now, self.at, link, packet);
             }
             Arrival::Neighbour { link, ether_type, packet_at } => {
-                self.ports[port].learn(self.now, self.at, link, ether_type, frame, packet_at);
+                self.ports[port].learn(self.now, self.at, link, ether_type, &frame, packet_at);
             }
             Arrival::Dropped => {}
+        }
+    }
+
+    /// A segment of a connection that is not known here: it may be on another worker.
+    #[expect(clippy::too_many_arguments, reason = "a frame, and what was found in it")]
+    fn pass_on(
+        &mut self,
+        port: usize,
+        frame: P::Frame,
+        hops: usize,
+        link: Link,
+        packet_at: usize,
+        packet_bytes: usize,
+        segment: &Segment,
+    ) {
+        let Some(handover) = &mut self.ports[port].handover else { return };
+        match handover.pass_on(frame, hops) {
+            Ok(()) => self.stack_counters.handed_over += 1,
+            Err(Refused::Full) => self.stack_counters.drop(DropReason::HandoverFull),
+            Err(Refused::ByAll(frame)) => {
+                let packet = &frame[packet_at..packet_at + packet_bytes];
+                self.refuse(port, link, packet, segment);
+            }
         }
     }
 
@@ -254,6 +296,11 @@ impl<P: FramePort> StackStreams<'_, P> {
             }
             return;
         }
+        self.refuse(port, link, packet, segment);
+    }
+
+    /// Answers a segment of no connection by a reset, unless it is one.
+    fn refuse(&mut self, port: usize, link: Link, packet: &[u8], segment: &Segment) {
         if !segment.flags.has(Flags::RST) {
             self.stack_counters.resets_out += 1;
         }

@@ -19,6 +19,7 @@ mod counters;
 mod device;
 mod egress;
 mod flow;
+mod handover;
 mod idle;
 mod ingress;
 mod life;
@@ -41,6 +42,7 @@ use hioload_mem::Arena;
 use smoltcp::time::Instant as StackInstant;
 
 pub use self::counters::{DropReason, StackCounters, StackStats};
+pub use self::handover::Handover;
 pub use self::idle::StackWaker;
 pub use self::options::{Admit, Idle, PortOptions, Routers, StackOptions};
 pub use self::table::HashKey;
@@ -58,6 +60,17 @@ use crate::{Event, FlowId, FramePort, StreamCounters, TimerWheel};
 
 /// Deadlines of sockets are kept to this precision.
 const TIMER_TICK: Duration = Duration::from_millis(1);
+
+/// A port that is to be served by a stack.
+#[derive(Debug)]
+pub struct StackPort<P: FramePort> {
+    /// A queue pair of the port, or all of it.
+    pub port: P,
+    /// Its addresses.
+    pub options: PortOptions,
+    /// The place of the worker among those that serve the port; `None` where there are no others.
+    pub handover: Option<Handover<P::Frame>>,
+}
 
 /// [`Streams`](crate::Streams) over the ports of one worker.
 pub struct StackStreams<'a, P: FramePort> {
@@ -88,6 +101,7 @@ pub struct StackStreams<'a, P: FramePort> {
     /// Scratch lists, kept for their memory.
     burst: Vec<P::Frame>,
     arrivals: Vec<Arrival>,
+    hops: Vec<usize>,
     expired: Vec<FlowId>,
 }
 
@@ -98,13 +112,13 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
     /// `waker` wakes the worker when it sleeps, and `stats` is where others read what it counts.
     pub fn new(
         arena: &'a Arena,
-        ports: Vec<(P, PortOptions)>,
+        ports: Vec<StackPort<P>>,
         options: StackOptions,
         waker: &Arc<StackWaker>,
         stats: Arc<StackStats>,
         now: Instant,
     ) -> Self {
-        let attach = |(port, port_options)| Attached::new(port, port_options, &options.listen, now);
+        let attach = |port| Attached::new(port, &options.listen, now);
         let ports = ports.into_iter().map(attach).collect();
         Self {
             ports,
@@ -128,8 +142,9 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
             counters: StreamCounters::default(),
             stack_counters: StackCounters::default(),
             stats,
-            burst: Vec::with_capacity(crate::BURST_MAX),
-            arrivals: Vec::with_capacity(crate::BURST_MAX),
+            burst: Vec::with_capacity(2 * crate::BURST_MAX),
+            arrivals: Vec::with_capacity(2 * crate::BURST_MAX),
+            hops: Vec::with_capacity(crate::BURST_MAX),
             expired: Vec::with_capacity(TimerWheel::EXPIRED_PER_CALL_MAX),
         }
     }

@@ -9,7 +9,7 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetFrame, EthernetProtocol, Icmpv4Packet, Icmpv4Repr,
-    Icmpv6Packet, Icmpv6Repr, IpProtocol, IpRepr,
+    Icmpv6Packet, Icmpv6Repr, IpProtocol, IpRepr, Ipv4Packet,
 };
 
 use crate::scene::{SERVER, SERVER_V6, Scene, arena, options, port_options};
@@ -94,8 +94,15 @@ fn a_flow_follows_its_client_to_another_hardware_address() {
 
 #[test]
 fn echo_requests_are_answered_over_both_versions_of_ip() {
+    for offloads in [false, true] {
+        let wire = WireOptions { offloads, ..WireOptions::default() };
+        echo_requests_are_answered(&wire);
+    }
+}
+
+fn echo_requests_are_answered(wire: &WireOptions) {
     let arena = arena();
-    let mut scene = Scene::new(&arena);
+    let mut scene = Scene::with(&arena, wire, port_options(), options());
     scene.turns(3);
     let (ours, theirs) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
     let v4 = {
@@ -131,6 +138,9 @@ fn echo_requests_are_answered_over_both_versions_of_ip() {
         let seen = scene.station.wire.seen.take().unwrap();
         let answer = seen.iter().find(|frame| frame[..6] == theirs && frame[at] == kind);
         assert_eq!(answer.map(|frame| &frame[at + 8..]), Some(&b"ping"[..]));
+        if at == 34 {
+            assert!(Ipv4Packet::new_unchecked(&answer.unwrap()[14..]).verify_checksum());
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod connections;
 mod faults;
+mod handover;
 mod link;
 mod scene;
 mod station;

@@ -7,7 +7,7 @@ use hioload_buffer::{Pool, PoolOptions};
 use hioload_mem::{Arena, ArenaPages};
 use hioload_net::{
     Event, Flow, FlowId, HashKey, Idle, MemoryPort, PortOptions, ReadState, Routers, StackOptions,
-    StackStats, StackStreams, StackWaker, Streams, WireOptions,
+    StackPort, StackStats, StackStreams, StackWaker, Streams, WireOptions,
 };
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
@@ -76,7 +76,7 @@ impl<'a> Scene<'a> {
         station.wire.vlan = port_options.vlan;
         let waker = Arc::new(StackWaker::default());
         let stats = Arc::new(StackStats::default());
-        let ports = vec![(here, port_options)];
+        let ports = vec![StackPort { port: here, options: port_options, handover: None }];
         let streams = StackStreams::new(arena, ports, options, &waker, stats, begin);
         Self {
             streams,

@@ -23,6 +23,9 @@ pub(crate) struct Wire {
     arrived: Vec<MemoryFrame>,
     /// The VLAN that it is in.
     pub(crate) vlan: Option<u16>,
+    /// Another port of the station, and whether frames leave there.
+    pub(crate) spare: Option<MemoryPort>,
+    leaves_by_spare: bool,
     /// Every frame that came, when somebody wants to know.
     pub(crate) seen: Option<Vec<Vec<u8>>>,
     /// Every frame that went, likewise.
@@ -32,7 +35,16 @@ pub(crate) struct Wire {
 impl Station {
     pub(crate) fn new(port: MemoryPort, address: &str, now: Instant) -> Self {
         let mac = port.capabilities().mac;
-        let mut wire = Wire { port, now, arrived: Vec::new(), vlan: None, seen: None, sent: None };
+        let mut wire = Wire {
+            port,
+            now,
+            arrived: Vec::new(),
+            vlan: None,
+            spare: None,
+            leaves_by_spare: false,
+            seen: None,
+            sent: None,
+        };
         let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(mac)));
         config.random_seed = 1;
         let mut interface = Interface::new(config, &mut wire, StackInstant::ZERO);
@@ -164,12 +176,21 @@ impl TxToken for Leaving<'_> {
 }
 
 impl Wire {
+    /// Frames leave by the other port from here on.
+    pub(crate) fn change_way_out(&mut self) {
+        self.leaves_by_spare = !self.leaves_by_spare;
+    }
+
     /// Sends a frame as it is.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.sent.iter_mut().for_each(|sent| sent.push(bytes.to_vec()));
-        let mut frame = self.port.frame().expect("memory");
+        let port = match &mut self.spare {
+            Some(spare) if self.leaves_by_spare => spare,
+            _ => &mut self.port,
+        };
+        let mut frame = port.frame().expect("memory");
         assert!(frame.resize(bytes.len()));
         frame.copy_from_slice(bytes);
-        self.port.send(self.now, frame, None);
+        port.send(self.now, frame, None);
     }
 }

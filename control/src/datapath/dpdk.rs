@@ -1,0 +1,183 @@
+//! Ports that DPDK drives, and an lcore for each worker.
+
+mod start;
+mod watch;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hioload_config::{Capacity, CapacityError, Config};
+use hioload_dpdk::{Eal, EalError, LaunchError, LcoreId, MempoolError, PortError, StartedPort};
+use hioload_engine::{Handler, WorkerParts};
+use hioload_mem::{Arena, ArenaPages};
+use hioload_net::{
+    DpdkPort, DpdkPortError, HashKey, Idle, StackOptions, StackPort, StackStats, StackStreams,
+    StackWaker, Wake,
+};
+use tracing::info;
+
+use super::{Duty, Running, panic_text};
+use crate::appliance::StartError;
+
+use self::watch::LinkWatch;
+
+/// Why DPDK does not serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DpdkError {
+    /// The environment of DPDK does not start.
+    #[error(transparent)]
+    Eal(#[from] EalError),
+    /// There is less memory than the configuration needs.
+    #[error(transparent)]
+    Capacity(#[from] CapacityError),
+    /// A pool of mbufs cannot be made.
+    #[error(transparent)]
+    Mempool(#[from] MempoolError),
+    /// A port cannot be used.
+    #[error("{key}: {source}")]
+    Port {
+        /// The port's table in the configuration.
+        key: String,
+        /// What is wrong with it.
+        source: PortError,
+    },
+    /// A queue pair cannot be used.
+    #[error("{key}: {source}")]
+    Queue {
+        /// The port's table in the configuration.
+        key: String,
+        /// What is wrong with it.
+        source: DpdkPortError,
+    },
+    /// A CPU that this process may not use, or that is not there.
+    #[error(
+        "dpdk.port.lcores: expected CPUs that this process may use (\"{}\"), got {cpu}",
+        hioload_config::Cpus::List(allowed.clone())
+    )]
+    NoSuchCpu {
+        /// The first such CPU.
+        cpu: usize,
+        /// Those that it may use.
+        allowed: Vec<usize>,
+    },
+    /// No CPU is left for a port.
+    #[error("dpdk.port: there is no CPU for an lcore; name one in dpdk.port.lcores")]
+    NoLcore,
+    /// Port 0, which only the kernel can turn into a free one.
+    #[error(
+        "server.listen: expected a port from 1 to 65535, since there is nobody to choose one on a \
+         port of DPDK, got \"{0}\""
+    )]
+    AnyPort(SocketAddr),
+    /// The link of a port cannot be watched.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    /// An lcore does not start.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+}
+
+pub(crate) struct DpdkPath {
+    eal: Eal,
+    addresses: Vec<SocketAddr>,
+    /// Of the workers that do not run yet.
+    seats: VecDeque<Seat>,
+    capacity: Capacity,
+    kept: PortsKept,
+}
+
+/// What lives as long as the workers do.
+pub(crate) struct PortsKept {
+    _watch: LinkWatch,
+    _ports: Vec<StartedPort>,
+}
+
+/// Where a worker is to run, and what it is to serve.
+struct Seat {
+    lcore: LcoreId,
+    ports: Vec<StackPort<DpdkPort>>,
+    waker: Arc<StackWaker>,
+    stats: Arc<StackStats>,
+    idle: Idle,
+    seed: HashKey,
+    listen: Vec<SocketAddr>,
+    flows_max: usize,
+    half_open_max: usize,
+    time_wait_max: usize,
+}
+
+impl DpdkPath {
+    pub(super) fn open(config: &mut Config) -> Result<Self, DpdkError> {
+        start::open(config)
+    }
+
+    /// As DPDK says it: `DPDK 22.11.11`.
+    pub(super) fn version() -> String {
+        Eal::version()
+    }
+
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub(super) fn wakers(&self) -> Vec<Arc<dyn Wake>> {
+        self.seats.iter().map(|seat| Arc::clone(&seat.waker) as _).collect()
+    }
+
+    /// Launches the lcore of a worker.
+    pub(super) fn start<H: Handler>(
+        &mut self,
+        parts: WorkerParts,
+        duty: Duty<H>,
+    ) -> Result<Running, StartError> {
+        let seat = self.seats.pop_front().expect("as many as there are workers");
+        let lcore = seat.lcore;
+        let work = move || {
+            let pages = if duty.config.dpdk.huge_pages {
+                ArenaPages::Reserved
+            } else {
+                ArenaPages::Transparent
+            };
+            let arena = Arena::new(pages);
+            let streams = seat.streams(&arena, &parts, &duty.config);
+            duty.fulfil(parts, streams)
+        };
+        let handle = self.eal.launch(lcore, work).map_err(DpdkError::Launch)?;
+        Ok(Running::new(move || handle.join().unwrap_or_else(|panic| Err(panic_text(&*panic)))))
+    }
+
+    pub(super) fn report(self) -> PortsKept {
+        for line in self.capacity.to_string().lines() {
+            info!("{line}");
+        }
+        self.kept
+    }
+}
+
+impl Seat {
+    /// The streams of the worker, with their rings in `arena`.
+    fn streams<'a>(
+        self,
+        arena: &'a Arena,
+        parts: &WorkerParts,
+        config: &Config,
+    ) -> StackStreams<'a, DpdkPort> {
+        let options = StackOptions {
+            listen: self.listen,
+            receive_ring_bytes: config.tcp.receive_ring_bytes(),
+            send_ring_bytes: config.tcp.send_ring_bytes(),
+            flows_max: self.flows_max,
+            half_open_max: self.half_open_max,
+            time_wait_max: self.time_wait_max,
+            keepalive: config.tcp.keepalive,
+            nodelay: config.tcp.nodelay,
+            idle: self.idle,
+            seed: self.seed,
+            admit: Box::new(parts.admits(config)),
+        };
+        StackStreams::new(arena, self.ports, options, &self.waker, self.stats, Instant::now())
+    }
+}

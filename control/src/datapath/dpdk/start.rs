@@ -1,0 +1,237 @@
+//! From the configuration to ports that run.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hioload_config::capacity::{CACHE_MBUFS, MbufPool, receive_pool, transmit_pool};
+use hioload_config::{
+    Capacity, Config, Device, IpNet, Lcore, ListenAddress, Offloads as OffloadsWanted, Port,
+    SessionsMax,
+};
+use hioload_dpdk::{
+    Eal, EalOptions, LcoreId, Lcores, LogLevel, Memory, Mempool, MempoolOptions, Offloads,
+    Port as DevicePort, PortOptions as DeviceOptions, Started, StartedPort,
+};
+use hioload_mem::affinity::allowed_cpus;
+use hioload_net::{
+    DpdkPort, Handover, HashKey, Idle, PortOptions, Routers, StackPort, StackStats, StackWaker,
+};
+
+use super::watch::LinkWatch;
+use super::{DpdkError, DpdkPath, PortsKept, Seat};
+use crate::ports;
+
+/// Bits on the wire of the shortest frame: 64 bytes, preamble and gap.
+const FRAME_BITS_MIN: u64 = 84 * 8;
+/// Taken for the speed of a link that does not tell.
+const LINK_MBPS: u64 = 10_000;
+/// Sleeps are never shorter, since the system could not keep to it, and never longer.
+const IDLE_STEP_MIN: Duration = Duration::from_micros(10);
+const IDLE_STEP_MAX: Duration = Duration::from_millis(1);
+/// Empty looks before an adaptive worker sleeps: some ten microseconds.
+const IDLE_SPINS: u32 = 200;
+
+pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
+    let lcores = ports::lcores(config);
+    check_cpus(&lcores)?;
+    let listen = listen(config)?;
+    let capacity = Capacity::new(config, &lcores);
+    capacity.check(&config.dpdk.memory)?;
+    let eal = Eal::start(&eal_options(config, &capacity, &lcores))?;
+
+    config.server.workers = lcores.len();
+    config.limits.sessions_max = match config.limits.sessions_max {
+        SessionsMax::Count(max) => SessionsMax::Count(max.min(config.dpdk.flows_max)),
+        SessionsMax::Auto | SessionsMax::Off => SessionsMax::Count(config.dpdk.flows_max),
+    };
+    let config = &*config;
+    let mut seats = Vec::new();
+    for (place, _) in lcores.iter().enumerate() {
+        seats.push(Seat {
+            lcore: LcoreId(u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1)),
+            ports: Vec::new(),
+            waker: Arc::new(StackWaker::default()),
+            stats: Arc::new(StackStats::default()),
+            idle: Idle::Busy,
+            seed: seed(place),
+            listen: listen.clone(),
+            flows_max: capacity.flows_per_lcore,
+            half_open_max: capacity.half_open_per_lcore,
+            time_wait_max: capacity.time_wait_per_lcore,
+        });
+    }
+    let mut started = Vec::new();
+    for (index, port) in config.dpdk.ports.iter().enumerate() {
+        started.push(start_port(&eal, config, index, port, &lcores, &mut seats)?);
+    }
+    for (seat, lcore) in seats.iter_mut().zip(&lcores) {
+        seat.idle = idle(config, lcore, &started);
+    }
+    let addresses = addresses(config, &listen);
+    let kept = PortsKept { _watch: LinkWatch::start(started.clone())?, _ports: started };
+    Ok(DpdkPath { eal, addresses, seats: VecDeque::from(seats), capacity, kept })
+}
+
+fn check_cpus(lcores: &[Lcore]) -> Result<(), DpdkError> {
+    if lcores.is_empty() {
+        return Err(DpdkError::NoLcore);
+    }
+    // Where the system does not say, EAL finds out.
+    let Ok(allowed) = allowed_cpus() else { return Ok(()) };
+    match lcores.iter().find(|lcore| !allowed.contains(&lcore.cpu)) {
+        Some(lcore) => Err(DpdkError::NoSuchCpu { cpu: lcore.cpu, allowed }),
+        None => Ok(()),
+    }
+}
+
+fn listen(config: &Config) -> Result<Vec<SocketAddr>, DpdkError> {
+    let listen: Vec<SocketAddr> =
+        config.server.listen.iter().flat_map(ListenAddress::socket_addresses).collect();
+    match listen.iter().find(|address| address.port() == 0) {
+        Some(any) => Err(DpdkError::AnyPort(*any)),
+        None => Ok(listen),
+    }
+}
+
+/// Where clients can connect: an unspecified address stands for those of the ports.
+fn addresses(config: &Config, listen: &[SocketAddr]) -> Vec<SocketAddr> {
+    let own = || config.dpdk.ports.iter().flat_map(|port| &port.addresses).map(IpNet::addr);
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for at in listen {
+        let of_version = |ip: &IpAddr| ip.is_ipv4() == at.is_ipv4();
+        let all = own().filter(of_version).map(|ip| SocketAddr::new(ip, at.port()));
+        let these: Vec<_> = if at.ip().is_unspecified() { all.collect() } else { vec![*at] };
+        addresses.extend(these);
+    }
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+fn eal_options(config: &Config, capacity: &Capacity, lcores: &[Lcore]) -> EalOptions {
+    let dpdk = &config.dpdk;
+    let mib = |mib: u64| u32::try_from(mib).unwrap_or(u32::MAX);
+    let per_node: Vec<u32> = capacity.eal_mib(&dpdk.memory).into_iter().map(mib).collect();
+    let memory = if dpdk.huge_pages {
+        Memory::HugePages { mib_per_node: per_node }
+    } else {
+        Memory::Ordinary { mib: per_node.iter().sum() }
+    };
+    let worker_cpus: Vec<usize> = lcores.iter().map(|lcore| lcore.cpu).collect();
+    let control_cpus = allowed_cpus().unwrap_or_else(|_| worker_cpus.clone());
+    let devices = |wanted: fn(&Device) -> Option<&String>| {
+        dpdk.ports.iter().filter_map(|port| wanted(&port.device)).cloned().collect()
+    };
+    EalOptions {
+        file_prefix: dpdk.file_prefix.clone(),
+        memory,
+        lcores: Lcores { control_cpus, worker_cpus },
+        pci_devices: devices(|device| match device {
+            Device::Pci(address) => Some(address),
+            Device::Vdev(_) => None,
+        }),
+        virtual_devices: devices(|device| match device {
+            Device::Vdev(vdev) => Some(vdev),
+            Device::Pci(_) => None,
+        }),
+        log_level: LogLevel::Warning,
+        extra: dpdk.eal_args.clone(),
+    }
+}
+
+/// Starts a port with a queue pair for each of its lcores.
+fn start_port(
+    eal: &Eal,
+    config: &Config,
+    index: usize,
+    port: &Port,
+    lcores: &[Lcore],
+    seats: &mut [Seat],
+) -> Result<StartedPort, DpdkError> {
+    let key = format!("dpdk.port[{index}]");
+    let wrong = |source| DpdkError::Port { key: key.clone(), source };
+    let device = DevicePort::find(eal, port.device.name()).map_err(wrong)?;
+    let served: Vec<usize> =
+        (0..lcores.len()).filter(|place| lcores[*place].ports.contains(&index)).collect();
+    let pool = |kind: &str, place: usize, size: MbufPool| {
+        let node =
+            if config.dpdk.huge_pages { u32::try_from(lcores[place].node).ok() } else { None };
+        Mempool::new(
+            eal,
+            &MempoolOptions {
+                name: format!("{kind}_{index}_{place}"),
+                mbufs: u32::try_from(size.mbufs()).unwrap_or(u32::MAX),
+                cache: u32::try_from(CACHE_MBUFS).unwrap_or(u32::MAX),
+                data_bytes: u16::try_from(size.data_room_bytes).unwrap_or(u16::MAX),
+                node,
+            },
+        )
+    };
+    let receive = |place: &usize| pool("rx", *place, receive_pool(config, port));
+    let rx_pools: Vec<Mempool> = served.iter().map(receive).collect::<Result<_, _>>()?;
+    let options = DeviceOptions {
+        mtu: port.mtu,
+        rx_descriptors: port.rx_descriptors,
+        tx_descriptors: port.tx_descriptors,
+        offloads: match port.offloads {
+            OffloadsWanted::Auto => Offloads::ALL,
+            OffloadsWanted::Off => Offloads::NONE,
+        },
+        ..DeviceOptions::default()
+    };
+    let Started { port: started, queues } = device.start(&options, &rx_pools).map_err(wrong)?;
+    let routers = Arc::new(Routers::new(&routes(port)));
+    let wakers: Vec<_> = served.iter().map(|place| Arc::clone(&seats[*place].waker)).collect();
+    let places = served.into_iter().zip(queues).zip(Handover::ring(&wakers));
+    for (number, ((place, queues), handover)) in places.enumerate() {
+        let tx_pool = pool("tx", place, transmit_pool(config, port))?;
+        let queue = DpdkPort::new(&started, queues, tx_pool)
+            .map_err(|source| DpdkError::Queue { key: key.clone(), source })?;
+        let options = PortOptions {
+            addresses: port.addresses.clone(),
+            vlan: port.vlan,
+            routers: Arc::clone(&routers),
+            speaks: number == 0,
+        };
+        seats[place].ports.push(StackPort { port: queue, options, handover });
+    }
+    Ok(started)
+}
+
+/// All routes of a port, those by its gateways included.
+fn routes(port: &Port) -> Vec<(IpNet, IpAddr)> {
+    let rest = |gateway: &IpAddr| {
+        let any: IpAddr = match gateway {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        (IpNet::new_assert(any, 0), *gateway)
+    };
+    let named = port.routes.iter().map(|route| (route.network, route.via));
+    named.chain(port.gateways.iter().map(rest)).collect()
+}
+
+/// What a worker does that finds nothing: it sleeps no longer than half the time in which the
+/// smallest receive ring of its ports could fill.
+fn idle(config: &Config, lcore: &Lcore, started: &[StartedPort]) -> Idle {
+    if config.dpdk.idle == hioload_config::Idle::Busy {
+        return Idle::Busy;
+    }
+    let steps = lcore.ports.iter().filter_map(|index| {
+        let port = started.get(*index)?;
+        let mbps = port.link().mbps().map_or(LINK_MBPS, u64::from);
+        let bits = u64::from(port.granted().rx_descriptors) * FRAME_BITS_MIN;
+        Some(Duration::from_nanos(bits * 1000 / mbps / 2))
+    });
+    let step = steps.min().unwrap_or(IDLE_STEP_MAX).clamp(IDLE_STEP_MIN, IDLE_STEP_MAX);
+    Idle::Adaptive { spins: IDLE_SPINS, step }
+}
+
+/// A number that nobody can guess.
+fn seed(place: usize) -> HashKey {
+    // Each is keyed by the system's random bytes.
+    HashKey(RandomState::new().hash_one(place), RandomState::new().hash_one(place))
+}
