@@ -2,7 +2,7 @@
 //! other systems there is nothing in here.
 //!
 //! The system tells a program of an event by a thread that it starts in it, at `CtrlRoutine` of
-//! `kernelbase.dll`, which calls the program's handlers. [`raise()`] starts that thread itself, so
+//! `kernelbase.dll`, which calls the program's handlers. `raise` starts that thread itself, so
 //! that the event reaches one process, which needs no console. The way by a console is
 //! `GenerateConsoleCtrlEvent`: it reaches all processes of a group, Ctrl-C among them only those
 //! of the sender's own, and Wine 8 knows no Ctrl-Break there.
