@@ -52,7 +52,8 @@ fn build() -> Result<(), String> {
         .probe("libdpdk")
         .map_err(|error| {
             // In one line: cargo shows no more.
-            let error = error.to_string().lines().next().unwrap_or_default().to_owned();
+            let error = error.to_string();
+            let error = error.trim_start().lines().next().unwrap_or_default();
             format!(
                 "libdpdk 22.11 or later is not found ({error}). Install libdpdk-dev (Debian) or \
                  dpdk-devel (Fedora), or build without the feature `dpdk` and without the packages \

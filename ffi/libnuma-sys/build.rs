@@ -9,7 +9,8 @@ fn main() {
     }
     if let Err(error) = pkg_config::Config::new().atleast_version("2.0.12").probe("numa") {
         // In one line: cargo shows no more.
-        let error = error.to_string().lines().next().unwrap_or_default().to_owned();
+        let error = error.to_string();
+        let error = error.trim_start().lines().next().unwrap_or_default();
         println!(
             "cargo::warning=libnuma 2.0.12 or later is not found ({error}): the feature `numa` \
              cannot be linked. Install libnuma-dev (Debian) or numactl-devel (Fedora)"

@@ -4,3 +4,4 @@
 mod rings;
 mod scene;
 mod tap;
+mod tcp;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
 
 use hioload_dpdk::{Eal, EalError, Port};
 
@@ -53,6 +54,19 @@ fn it_says_which_lcores_it_has_and_its_version() {
     assert_eq!(workers.iter().map(|worker| worker.0).collect::<Vec<_>>(), [1]);
     assert_eq!(eal.node(workers[0]), Some(0));
     assert!(Eal::version().starts_with("DPDK "), "{}", Eal::version());
+}
+
+#[test]
+fn the_calling_thread_floats_over_the_control_cpus() {
+    let cpus = thread::available_parallelism().unwrap().get();
+    let mut options = scene::options("floats");
+    options.lcores.control_cpus = (0..cpus).collect();
+
+    let _eal = Eal::start(&options).unwrap();
+
+    assert_eq!(thread::available_parallelism().unwrap().get(), cpus);
+    let inherited = thread::spawn(|| thread::available_parallelism().unwrap().get());
+    assert_eq!(inherited.join().unwrap(), cpus);
 }
 
 #[test]
