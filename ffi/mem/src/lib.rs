@@ -21,5 +21,5 @@ mod unmask;
 
 pub use arena::{Arena, ArenaPages};
 pub use counting::{AllocationCounts, CountingAllocator};
-pub use prefetch::prefetch;
+pub use prefetch::{Place, prefetch, prefetch_all};
 pub use unmask::{unmask, unmask_portable};

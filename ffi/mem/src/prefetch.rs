@@ -1,18 +1,55 @@
 //! Telling the processor what is needed soon.
 
+/// Bytes of a cache line, as far as this module knows.
+const LINE_BYTES: usize = 64;
+
 /// Has the cache line in which `item` begins come into the first-level cache, without waiting for
 /// it. Does nothing on processors for which no instruction is known here.
 #[inline]
 pub fn prefetch<T>(item: &T) {
+    prefetch_line(std::ptr::from_ref(item).cast());
+}
+
+/// As [`prefetch`], for all cache lines that `item` lies in.
+#[inline]
+pub fn prefetch_all<T>(item: &T) {
+    let place = Place::of(item);
+    place.prefetch(size_of::<T>());
+}
+
+/// Where something lies in memory: enough to have it come into the caches while others may change
+/// it, and for nothing else. What is there may be gone by now; then the wrong lines come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(usize);
+
+impl Place {
+    /// The place of `item`.
+    #[inline]
+    pub fn of<T: ?Sized>(item: &T) -> Self {
+        Self(std::ptr::from_ref(item).addr())
+    }
+
+    /// Has the cache lines come that the first `bytes` from here on lie in.
+    #[inline]
+    pub fn prefetch(self, bytes: usize) {
+        let first = self.0 & !(LINE_BYTES - 1);
+        for line in (first..self.0.saturating_add(bytes)).step_by(LINE_BYTES) {
+            prefetch_line(std::ptr::without_provenance(line));
+        }
+    }
+}
+
+#[inline]
+fn prefetch_line(line: *const i8) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: the instruction is part of SSE, which every x86-64 processor has, and reads or
         // changes nothing that a program can see, wherever it points.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = item;
+    let _ = line;
 }
 
 #[cfg(test)]
@@ -24,6 +61,16 @@ mod tests {
         let (nothing, some) = ((), [7_u8; 1_000]);
         prefetch(&nothing);
         prefetch(&some);
+        prefetch_all(&nothing);
+        prefetch_all(&some);
         assert!(some.iter().all(|byte| *byte == 7));
+    }
+
+    #[test]
+    fn a_place_of_which_nothing_is_left_may_be_asked_for() {
+        let place = Place::of([1_u8; 100_000].to_vec().as_slice());
+        place.prefetch(100_000);
+        Place(0).prefetch(1_000);
+        Place(usize::MAX - 10).prefetch(5);
     }
 }
