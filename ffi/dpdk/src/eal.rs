@@ -29,8 +29,9 @@ pub struct Eal(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     state: Mutex<State>,
-    /// Held while an lcore is given something to do: DPDK expects one thread to do that.
-    launching: Mutex<()>,
+    /// Held while an lcore is given something to do, and while ports are looked up or made: DPDK
+    /// expects one thread to do that.
+    control: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +113,7 @@ impl Eal {
             let errno = Errno::last();
             return Err(EalError::Refused { arguments: line, errno, remedy: remedy(errno) });
         }
-        Ok(Self(Arc::new(Inner { state: Mutex::default(), launching: Mutex::new(()) })))
+        Ok(Self(Arc::new(Inner { state: Mutex::default(), control: Mutex::new(()) })))
     }
 
     /// The version of the library that runs, as "DPDK 22.11.1".
@@ -148,9 +149,9 @@ impl Eal {
         Some(unsafe { dpdk_sys::rte_lcore_to_socket_id(lcore.0) })
     }
 
-    /// Gives one thread at a time the right to launch.
-    pub(crate) fn launching(&self) -> MutexGuard<'_, ()> {
-        self.0.launching.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Gives one thread at a time the right to launch, and to look up or make ports.
+    pub(crate) fn control(&self) -> MutexGuard<'_, ()> {
+        self.0.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a port for one owner; `false` when it has one.

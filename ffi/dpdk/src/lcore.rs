@@ -92,11 +92,11 @@ impl Eal {
         // A pointer to a trait object has two words, and DPDK hands over one.
         let task = Box::into_raw(Box::new(task));
 
-        let launching = self.launching();
+        let control = self.control();
         // SAFETY: the lcore is a worker; `enter` takes the box apart exactly once.
         let launched =
             unsafe { dpdk_sys::rte_eal_remote_launch(Some(enter), task.cast::<c_void>(), lcore.0) };
-        drop(launching);
+        drop(control);
         if launched != 0 {
             // SAFETY: not launched, so the box is ours again.
             drop(unsafe { Box::from_raw(task) });

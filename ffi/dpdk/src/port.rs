@@ -11,7 +11,7 @@ mod ring;
 mod start;
 mod stats;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use error::{PortError, PortProblem};
 pub use link::LinkState;
@@ -81,6 +81,18 @@ pub(crate) struct Running {
     pub(crate) link: Link,
     pub(crate) device: Device,
     pub(crate) granted: Granted,
+    /// Held while the port is asked something: drivers expect one thread to do that.
+    control: Mutex<()>,
+}
+
+impl Running {
+    fn new(link: Link, device: Device, granted: Granted) -> Self {
+        Self { link, device, granted, control: Mutex::new(()) }
+    }
+
+    fn control(&self) -> MutexGuard<'_, ()> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl StartedPort {
@@ -94,6 +106,7 @@ impl StartedPort {
     /// # Errors
     /// When DPDK does not say.
     pub fn mac(&self) -> Result<[u8; 6], PortError> {
+        let _control = self.0.control();
         self.0.device.mac()
     }
 
@@ -116,6 +129,7 @@ impl StartedPort {
     /// # Errors
     /// When DPDK does not say.
     pub fn refresh_link(&self) -> Result<(), PortError> {
+        let _control = self.0.control();
         link::refresh(&self.0.device, self.0.link.state())
     }
 
@@ -124,6 +138,7 @@ impl StartedPort {
     /// # Errors
     /// When DPDK does not say.
     pub fn stats(&self) -> Result<PortStats, PortError> {
+        let _control = self.0.control();
         stats::basic(&self.0.device)
     }
 
@@ -132,6 +147,7 @@ impl StartedPort {
     /// # Errors
     /// When DPDK does not say.
     pub fn extended_stats(&self) -> Result<Vec<(String, u64)>, PortError> {
+        let _control = self.0.control();
         stats::extended(&self.0.device)
     }
 
@@ -145,7 +161,7 @@ impl StartedPort {
         let Some(running) = Arc::into_inner(self.0) else {
             return Err(PortError { port: name, problem: PortProblem::StillInUse });
         };
-        let Running { link, device, granted: _ } = running;
+        let Running { link, device, granted: _, control: _ } = running;
         link.stop(&device)?;
         Ok(Port { device })
     }

@@ -21,6 +21,7 @@ pub(crate) struct Device {
 impl Device {
     pub(super) fn find(eal: &Eal, name: &str) -> Result<Self, PortError> {
         let fail = |problem| PortError { port: name.to_owned(), problem };
+        let _control = eal.control();
         let candidates = [name.to_owned(), format!("0000:{name}")];
         let found = candidates.into_iter().find_map(|name| Some((lookup(&name)?, name)));
         let Some((id, name)) = found else {

@@ -51,9 +51,11 @@ fn port(
 ) -> Result<Port, PortError> {
     let c_name = c_name(name)?;
     let (mut rx, mut tx) = (rx.as_ptr(), tx.as_ptr());
+    let control = eal.control();
     // SAFETY: one ring either way, which stay; the lists of them are copied.
     let made =
         unsafe { dpdk_sys::rte_eth_from_rings(c_name.as_ptr(), &raw mut rx, 1, &raw mut tx, 1, 0) };
+    drop(control);
     if made < 0 {
         return Err(refused(name, "making a port of rings", Errno::last()));
     }

@@ -98,7 +98,7 @@ impl Port {
             link_events,
         };
         let link = Link::start(&device, link_events)?;
-        let running = Arc::new(Running { link, device, granted });
+        let running = Arc::new(Running::new(link, device, granted));
         let queues = (0..pairs)
             .zip(rx_pools)
             .map(|(id, pool)| {
