@@ -42,8 +42,10 @@ use crate::unread::Unread;
 const READS_PER_TURN: usize = 64;
 /// Flows flushed in one turn.
 const FLUSHES_PER_TURN: usize = 1024;
-/// Flows ahead of the one in hand whose queues are fetched into the caches.
-const FLUSHES_AHEAD: usize = 8;
+/// Flows ahead of the one in hand whose queues are fetched into the caches, and what else a flush
+/// of them needs.
+const QUEUES_AHEAD: usize = 16;
+const FLUSHES_AHEAD: usize = 6;
 /// Flushes whose messages count as sent at the same moment, that of the last one. A fan-out takes
 /// longer than a turn's one reading of the clock would tell, and one per flush would cost more.
 const FLUSHES_PER_CLOCK_READING: usize = 16;
@@ -329,8 +331,11 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         let mut messages_sent = 0;
         for number in 1..=self.dirty.len().min(FLUSHES_PER_TURN) {
             let Some(flow) = self.dirty.pop() else { break };
+            if let Some(later) = self.dirty.ahead(QUEUES_AHEAD) {
+                self.streams.prefetch(later);
+            }
             if let Some(next) = self.dirty.ahead(FLUSHES_AHEAD) {
-                self.streams.prefetch(next);
+                self.streams.prefetch_flush(next);
             }
             let flushed = self.streams.flush(flow);
             messages_sent += u64::from(flushed.messages);

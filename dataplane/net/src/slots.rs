@@ -36,22 +36,34 @@ impl<T> FlowSlots<T> {
         FlowId { index, generation: slot.generation }
     }
 
+    #[inline]
     pub(crate) fn get(&self, flow: FlowId) -> Option<&T> {
         let slot = self.slots.get(flow.index as usize)?;
         if slot.generation == flow.generation { slot.value.as_ref() } else { None }
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, flow: FlowId) -> Option<&mut T> {
         let slot = self.slots.get_mut(flow.index as usize)?;
         if slot.generation == flow.generation { slot.value.as_mut() } else { None }
     }
 
-    /// Has the place of `flow` come into the caches.
+    /// Has the place of `flow` come into the caches, all of it.
+    #[inline]
     pub(crate) fn prefetch(&self, flow: FlowId) {
-        self.slots.prefetch(flow.index as usize);
+        self.prefetch_at(flow.index as usize);
+    }
+
+    /// Has a place come into the caches, whoever is there.
+    #[inline]
+    pub(crate) fn prefetch_at(&self, index: usize) {
+        if let Some(slot) = self.slots.get(index) {
+            hioload_mem::prefetch_all(slot);
+        }
     }
 
     /// Whatever is in a place.
+    #[inline]
     pub(crate) fn at(&mut self, index: usize) -> Option<(FlowId, &mut T)> {
         let slot = self.slots.get_mut(index)?;
         let flow = FlowId { index: u32::try_from(index).ok()?, generation: slot.generation };

@@ -230,9 +230,13 @@ pub trait Streams {
     /// What waits in all queues. Cheap: asked for per delivery.
     fn held(&self) -> Held;
 
-    /// Says that `flow` is enqueued to or flushed soon: what that needs can come into the caches
-    /// meanwhile.
+    /// Says that `flow` is enqueued to or flushed soon: what that needs first can come into the
+    /// caches meanwhile.
     fn prefetch(&self, _flow: FlowId) {}
+
+    /// Says that `flow` is flushed very soon, and that [`prefetch`](Self::prefetch) was called a
+    /// while ago: what else is needed can come.
+    fn prefetch_flush(&self, _flow: FlowId) {}
 
     /// Bytes of the flow that the transport has taken since it was opened, control frames and
     /// responses included.

@@ -13,8 +13,14 @@ pub fn prefetch<T>(item: &T) {
 /// As [`prefetch`], for all cache lines that `item` lies in.
 #[inline]
 pub fn prefetch_all<T>(item: &T) {
-    let place = Place::of(item);
-    place.prefetch(size_of::<T>());
+    let first = std::ptr::from_ref(item).cast::<i8>();
+    // A constant number of lines, and that of the last byte: no branch looks where it begins.
+    for line in 0..size_of::<T>().div_ceil(LINE_BYTES) {
+        prefetch_line(first.wrapping_add(line * LINE_BYTES));
+    }
+    if align_of::<T>() < LINE_BYTES {
+        prefetch_line(first.wrapping_add(size_of::<T>().saturating_sub(1)));
+    }
 }
 
 /// Where something lies in memory: enough to have it come into the caches while others may change

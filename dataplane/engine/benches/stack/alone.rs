@@ -17,7 +17,8 @@ use crate::wire::{Port, Wire};
 use crate::{ACKS_TOGETHER, Cost, FLOWS_TOGETHER, RECEIVE_RING_BYTES, SEND_RING_BYTES};
 
 /// As the worker has it.
-const FLUSHES_AHEAD: usize = 8;
+const QUEUES_AHEAD: usize = 16;
+const FLUSHES_AHEAD: usize = 6;
 
 pub(crate) fn streams<'a>(
     arena: &'a Arena,
@@ -89,8 +90,11 @@ impl<'a> Alone<'a> {
             let start = Instant::now();
             let message = self.streams.hold(self.message.clone(), 0);
             for number in first..last {
+                if let Some(later) = self.flows.get(number + QUEUES_AHEAD) {
+                    self.streams.prefetch(*later);
+                }
                 if let Some(next) = self.flows.get(number + FLUSHES_AHEAD) {
-                    self.streams.prefetch(*next);
+                    self.streams.prefetch_flush(*next);
                 }
                 self.streams.enqueue(self.flows[number], message);
                 let flushed = self.streams.flush(self.flows[number]);

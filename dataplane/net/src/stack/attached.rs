@@ -15,7 +15,7 @@ use super::device::{EthernetDevice, IpDevice, Output};
 use super::handover::Handover;
 use super::link::{EtherType, Link, Tag};
 use super::options::{PortOptions, RouterId};
-use super::packet::Segment;
+use super::packet::{Address, Segment};
 use super::{StackPort, neighbours, reply};
 use crate::FramePort;
 
@@ -31,6 +31,8 @@ pub(crate) struct Attached<P: FramePort> {
     ethernet: Interface,
     options: PortOptions,
     pub(crate) handover: Option<Handover<P::Frame>>,
+    /// Those of the port, in their order.
+    addresses: Vec<Address>,
     nobody: SocketSet<'static>,
     /// Addresses and ports that are accepted on, by place in the port's addresses.
     listening: Vec<(u8, u16)>,
@@ -61,12 +63,14 @@ impl<P: FramePort> Attached<P> {
             listen.iter().filter(here).map(move |at| (place, at.port()))
         });
         let listening = listening.collect();
+        let addresses = options.addresses.iter().map(|net| net.addr().into()).collect();
         Self {
             output,
             ip,
             ethernet,
             options,
             handover,
+            addresses,
             nobody: SocketSet::new(Vec::new()),
             listening,
             link_ups: 0,
@@ -81,9 +85,10 @@ impl<P: FramePort> Attached<P> {
     }
 
     /// The place of an address among those of the port.
-    pub(crate) fn place(&self, address: IpAddr) -> Option<u8> {
-        let mut places = self.options.addresses.iter().zip(0..);
-        places.find_map(|(net, place)| (net.addr() == address).then_some(place))
+    #[inline]
+    pub(crate) fn place(&self, address: Address) -> Option<u8> {
+        let mut places = self.addresses.iter().zip(0..);
+        places.find_map(|(own, place)| (*own == address).then_some(place))
     }
 
     pub(crate) fn address(&self, place: u8) -> Option<IpAddr> {

@@ -8,7 +8,7 @@ use smoltcp::time::Instant as StackInstant;
 use smoltcp::wire::Ipv4Packet;
 
 use super::link::{BROADCAST, ETHERNET_HEADER_BYTES, EtherType, Link, TAG_BYTES};
-use super::packet::{self, Content};
+use super::packet;
 use crate::{FramePort, PortCapabilities, PortFrame, TxChecksum};
 
 /// The way out of a port.
@@ -131,7 +131,7 @@ impl<P: FramePort> Output<P> {
         link_header_bytes: usize,
         packet: &mut [u8],
     ) -> Option<TxChecksum> {
-        let Ok((Content::Tcp(segment), total)) = packet::read(ether_type, packet) else {
+        let Some(segment) = packet::read_own(ether_type, packet) else {
             if ether_type == EtherType::Ipv4 && self.capabilities.tx_ipv4_checksum {
                 // The port is asked with TCP only.
                 Ipv4Packet::new_unchecked(packet).fill_checksum();
@@ -139,8 +139,8 @@ impl<P: FramePort> Output<P> {
             return None;
         };
         self.sent.segments += 1;
-        self.sent.payload_bytes += u32::from(segment.payload_bytes);
-        self.sent.until = segment.end();
+        self.sent.payload_bytes += segment.payload_bytes;
+        self.sent.until = segment.end;
         self.sent.acknowledged = segment.acknowledged;
         let PortCapabilities { tx_ipv4_checksum, tx_tcp_checksum, .. } = self.capabilities;
         let ipv6 = ether_type == EtherType::Ipv6;
@@ -152,7 +152,7 @@ impl<P: FramePort> Output<P> {
         }
         if tx_tcp_checksum {
             let at = usize::from(segment.ip_header_bytes);
-            let sum = pseudo_header_sum(ipv6, packet, total - at);
+            let sum = pseudo_header_sum(ipv6, packet, packet.len() - at);
             packet[at + 16..at + 18].copy_from_slice(&sum.to_be_bytes());
         }
         Some(TxChecksum {
@@ -165,11 +165,13 @@ impl<P: FramePort> Output<P> {
 
 /// The sum of the pseudo-header of TCP (RFC 9293 section 3.1), folded and not complemented.
 fn pseudo_header_sum(ipv6: bool, packet: &[u8], tcp_bytes: usize) -> u16 {
-    const PROTOCOL_TCP: u32 = 6;
+    const PROTOCOL_TCP: u64 = 6;
     let addresses = if ipv6 { &packet[8..40] } else { &packet[12..20] };
-    let words = addresses.chunks_exact(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
-    let tcp_bytes = u32::try_from(tcp_bytes).unwrap_or(u32::MAX);
-    let sum = words.sum::<u32>() + PROTOCOL_TCP + (tcp_bytes >> 16) + (tcp_bytes & 0xffff);
+    // In words of four bytes: their halves are added in the end, as carries are.
+    let words = addresses.as_chunks().0.iter().map(|word| u64::from(u32::from_be_bytes(*word)));
+    let sum = words.sum::<u64>() + PROTOCOL_TCP + tcp_bytes as u64;
+    let sum = (sum >> 32) + (sum & 0xffff_ffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
     let folded = (sum >> 16) + (sum & 0xffff);
     let folded = (folded >> 16) + (folded & 0xffff);
     u16::try_from(folded).unwrap_or(u16::MAX)

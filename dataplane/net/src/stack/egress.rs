@@ -10,19 +10,18 @@ use crate::{Event, FlowId, FramePort};
 /// Segments that one look at a flow sends at most: more than any ring holds, of ordinary ones.
 const SEGMENTS_PER_LOOK: usize = 64;
 
+/// Flows ahead of the one in hand whose places are fetched into the caches, and whose sockets are.
+const SLOTS_AHEAD: usize = 16;
+const SOCKETS_AHEAD: usize = 8;
+
 impl<P: FramePort> StackStreams<'_, P> {
-    /// Has a flow send what is new in its ring. `may_wait` says that it has nothing else to say,
-    /// so that it need not be asked again once that is sent.
-    pub(super) fn send_new(&mut self, id: FlowId) {
-        let Some(flow) = self.flows.get(id) else { return };
-        let wanted = flow.unsent;
+    /// Has a flow send what is new in its ring, and says whether a look at its deadlines is due:
+    /// those of what is sent are a round trip or more away, and one is known already most times.
+    pub(super) fn send_new(&mut self, id: FlowId) -> bool {
+        let Some(flow) = self.flows.get(id) else { return false };
+        let (wanted, wake_at) = (flow.unsent, flow.wake_at);
         let sent = self.emit(id, |rest| rest > 0);
-        // Its deadlines are a round trip or more away, and one is known already.
-        let is_all = sent.payload_bytes >= wanted && sent.segments > 0;
-        let Some(flow) = self.flows.get(id) else { return };
-        if !(is_all && flow.wake_at <= self.at + RETRANSMISSION_TIMEOUT_MIN) {
-            self.schedule(id);
-        }
+        sent.payload_bytes < wanted || wake_at > self.at + RETRANSMISSION_TIMEOUT_MIN
     }
 
     /// Has a flow say all that it has to say at this moment, and notes when it will have more.
@@ -74,7 +73,16 @@ impl<P: FramePort> StackStreams<'_, P> {
         let mut expired = std::mem::take(&mut self.expired);
         self.timers.expire(self.now, &mut expired);
         let found = !expired.is_empty();
-        for id in expired.drain(..) {
+        for place in 0..expired.len() {
+            let id = expired[place];
+            if let Some(next) = expired.get(place + SLOTS_AHEAD) {
+                self.flows.prefetch(*next);
+            }
+            if let Some(next) = expired.get(place + SOCKETS_AHEAD)
+                && let Some(flow) = self.flows.get(*next)
+            {
+                flow.prefetch_socket();
+            }
             let Some(flow) = self.flows.get_mut(id) else { continue };
             flow.wake_at = NEVER;
             if flow.deadline <= self.at {
@@ -92,6 +100,7 @@ impl<P: FramePort> StackStreams<'_, P> {
             }
             self.settle(id);
         }
+        expired.clear();
         self.expired = expired;
         while let Some(remains) = self.time_waits.expire(self.at) {
             self.map.remove(&remains.key);
@@ -102,7 +111,7 @@ impl<P: FramePort> StackStreams<'_, P> {
     /// When the socket of a flow has something to say, by its own account.
     fn due_at(&mut self, id: FlowId) -> Option<StackInstant> {
         let flow = self.flows.get(id)?;
-        let attached = &mut self.ports[usize::from(flow.key.port)];
+        let attached = &mut self.ports[flow.key.port()];
         attached.ip.poll_at(self.at, &flow.set)
     }
 
@@ -111,7 +120,7 @@ impl<P: FramePort> StackStreams<'_, P> {
     fn emit(&mut self, id: FlowId, go_on: impl Fn(u32) -> bool) -> Sent {
         let mut all = Sent::default();
         let Some(flow) = self.flows.get_mut(id) else { return all };
-        let attached = &mut self.ports[usize::from(flow.key.port)];
+        let attached = &mut self.ports[flow.key.port()];
         attached.aim(self.now, flow.link, flow.router);
         for _ in 0..SEGMENTS_PER_LOOK {
             attached.output.sent = Sent::default();

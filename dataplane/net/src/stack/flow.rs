@@ -1,11 +1,13 @@
 //! One connection: its TCP socket, and what the socket does not know.
 
+use hioload_mem::Place;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{self, State};
 use smoltcp::time::Instant;
 
 use super::link::Link;
 use super::options::RouterId;
+use super::rings::Wired;
 use super::table::FlowKey;
 use crate::ReadState;
 use crate::queue::Queue;
@@ -13,10 +15,15 @@ use crate::queue::Queue;
 /// No moment: later than any.
 pub(crate) const NEVER: Instant = Instant::from_micros_const(i64::MAX);
 
+/// No more of a ring is fetched ahead: what is longer is read in order, which the processor sees.
+const RING_PREFETCH_BYTES_MAX: usize = 256;
+
 /// A connection of the stack.
 pub(crate) struct Flow<'a> {
     /// Holds one socket, so that nothing walks over those of others.
     pub(crate) set: SocketSet<'a>,
+    /// Where its send ring lies.
+    pub(crate) ring: Place,
     pub(crate) queue: Queue,
     pub(crate) key: FlowKey,
     /// Where its segments came from last.
@@ -63,13 +70,14 @@ pub(crate) enum Finish {
 
 impl<'a> Flow<'a> {
     pub(crate) fn new(
-        set: SocketSet<'a>,
+        Wired { set, ring }: Wired<'a>,
         key: FlowKey,
         link: Link,
         router: Option<RouterId>,
     ) -> Self {
         Self {
             set,
+            ring,
             queue: Queue::new(),
             key,
             link,
@@ -93,6 +101,20 @@ impl<'a> Flow<'a> {
 
     pub(crate) fn socket_mut(&mut self) -> &mut tcp::Socket<'a> {
         self.set.get_mut(SocketHandle::default())
+    }
+
+    /// Has the socket come into the caches.
+    #[inline]
+    pub(crate) fn prefetch_socket(&self) {
+        hioload_mem::prefetch_all(self.socket());
+    }
+
+    /// Has what a flush needs come into the caches: the socket, and the send ring as far as what is
+    /// queued reaches. It is filled from its beginning where all that was sent is acknowledged.
+    #[inline]
+    pub(crate) fn prefetch_flush(&self) {
+        self.prefetch_socket();
+        self.ring.prefetch(self.queue.backlog().bytes.min(RING_PREFETCH_BYTES_MAX));
     }
 
     pub(crate) fn state(&self) -> State {

@@ -7,13 +7,19 @@ use super::counters::DropReason;
 use super::device::IpDevice;
 use super::flow::Stage;
 use super::handover::Refused;
-use super::link::{BROADCAST, EtherType, Header, Link, LinkError, is_group};
+use super::link::{EtherType, Header, Link, LinkError, is_group};
 use super::packet::{self, Content, Flags, PacketError, Segment};
 use super::table::{Entry, FlowKey};
 use crate::{BURST_MAX, Event, FlowId, FramePort, PortFrame, RxChecksum};
 
+/// Bursts that a turn takes in of a port at most: a turn sends a thousand segments, and each may
+/// have to be acknowledged.
+const BURSTS_PER_TURN: usize = 8;
+
+/// No place of a flow.
+const NOWHERE: u32 = u32::MAX;
+
 /// What the demux found in a frame.
-#[derive(Clone, Copy)]
 pub(super) enum Arrival {
     /// A segment for one of our addresses.
     Segment {
@@ -21,6 +27,8 @@ pub(super) enum Arrival {
         packet_at: usize,
         packet_bytes: usize,
         key: FlowKey,
+        /// Where its flow was when the burst came.
+        place: u32,
         segment: Segment,
     },
     /// A message for an address of ours that wants an answer.
@@ -39,11 +47,25 @@ pub(super) enum Arrival {
 }
 
 impl<P: FramePort> StackStreams<'_, P> {
-    /// Takes one burst of a port in, and says whether there was one.
+    /// Takes in what has come to a port, up to a bound, and says whether something had.
+    pub(super) fn receive(&mut self, port: usize) -> bool {
+        let mut found = false;
+        for _ in 0..BURSTS_PER_TURN {
+            let (came_here, all) = self.receive_burst(port);
+            found |= all > 0;
+            if came_here < BURST_MAX {
+                break;
+            }
+        }
+        found
+    }
+
+    /// Takes one burst in, and what other workers have passed on. Says how many frames the burst
+    /// had, and how many there were in all.
     ///
-    /// In three rounds, so that what a frame needs comes into the caches while the headers of the
-    /// others are read.
-    pub(super) fn receive_burst(&mut self, port: usize) -> bool {
+    /// In rounds, so that what a frame needs comes into the caches while the others are looked at:
+    /// the places of flows first, then their sockets.
+    fn receive_burst(&mut self, port: usize) -> (usize, usize) {
         let mut frames = std::mem::take(&mut self.burst);
         let attached = &mut self.ports[port];
         attached.output.port.receive(self.now, &mut frames);
@@ -56,42 +78,49 @@ impl<P: FramePort> StackStreams<'_, P> {
                 frames.push(stray.frame);
             }
         }
+        let all = frames.len();
         let mut arrivals = std::mem::take(&mut self.arrivals);
         for frame in &frames {
-            arrivals.push(self.demux(port, frame));
-        }
-        for arrival in &arrivals {
-            if let Arrival::Segment { key, .. } = arrival
-                && let Some(Entry::Flow(place)) = self.map.get(key)
-                && let Some((_, flow)) = self.flows.at(place as usize)
-            {
-                hioload_mem::prefetch(flow.socket());
+            if let Err(reason) = self.demux(port, frame, &mut arrivals) {
+                self.stack_counters.drop(reason);
+                arrivals.push(Arrival::Dropped);
             }
         }
-        let came = !frames.is_empty();
+        for arrival in &mut arrivals {
+            if let Arrival::Segment { key, place, .. } = arrival
+                && let Some(Entry::Flow(found)) = self.map.get(key)
+            {
+                *place = found;
+                self.flows.prefetch_at(found as usize);
+            }
+        }
+        for arrival in &arrivals {
+            if let Arrival::Segment { place, .. } = arrival
+                && let Some((_, flow)) = self.flows.at(*place as usize)
+            {
+                flow.prefetch_socket();
+            }
+        }
         let mut hops = std::mem::take(&mut self.hops);
-        let all_hops = std::iter::repeat_n(0, came_here).chain(hops.drain(..));
-        for ((frame, arrival), hops) in frames.drain(..).zip(arrivals.drain(..)).zip(all_hops) {
+        for (number, (frame, arrival)) in frames.drain(..).zip(&arrivals).enumerate() {
+            let hops = number.checked_sub(came_here).map_or(0, |stray| hops[stray]);
             self.take_in(port, frame, arrival, hops);
         }
+        hops.clear();
+        arrivals.clear();
         self.hops = hops;
         self.burst = frames;
         self.arrivals = arrivals;
-        came
+        (came_here, all)
     }
 
-    /// Finds out what a frame is for, and counts it where it is for nothing here.
-    fn demux(&mut self, port: usize, frame: &P::Frame) -> Arrival {
-        match self.look(port, frame) {
-            Ok(arrival) => arrival,
-            Err(reason) => {
-                self.stack_counters.drop(reason);
-                Arrival::Dropped
-            }
-        }
-    }
-
-    fn look(&mut self, port: usize, frame: &P::Frame) -> Result<Arrival, DropReason> {
+    /// Finds out what a frame is for, and notes it in `arrivals`, or why it is for nothing here.
+    fn demux(
+        &self,
+        port: usize,
+        frame: &P::Frame,
+        arrivals: &mut Vec<Arrival>,
+    ) -> Result<(), DropReason> {
         let attached = &self.ports[port];
         let header = Header::read(frame, frame.stripped_tag(), attached.vlan())?;
         let mac = attached.output.capabilities.mac;
@@ -102,65 +131,74 @@ impl<P: FramePort> StackStreams<'_, P> {
         if is_group(link.mac) {
             return Err(DropReason::Source);
         }
-        if header.ether_type == EtherType::Arp {
-            return Ok(Arrival::Neighbour { link, ether_type: EtherType::Arp, packet_at });
+        let ether_type = header.ether_type;
+        if ether_type == EtherType::Arp {
+            arrivals.push(Arrival::Neighbour { link, ether_type, packet_at });
+            return Ok(());
         }
         let bytes = &frame[packet_at..];
-        let (content, packet_bytes) = packet::read(header.ether_type, bytes)?;
+        let (content, packet_bytes) = packet::read(ether_type, bytes)?;
         let segment = match content {
             Content::Icmp { is_neighbour_discovery: true, .. } => {
-                return Ok(Arrival::Neighbour { link, ether_type: header.ether_type, packet_at });
+                arrivals.push(Arrival::Neighbour { link, ether_type, packet_at });
+                return Ok(());
             }
             Content::Icmp { destination, .. } => {
                 attached.place(destination).ok_or(DropReason::OtherAddress)?;
-                return Ok(Arrival::Echo { link, packet_at, packet_bytes });
+                arrivals.push(Arrival::Echo { link, packet_at, packet_bytes });
+                return Ok(());
             }
             Content::Tcp(segment) => segment,
         };
         // A segment to a group of stations is none (RFC 1122 section 4.2.3.10).
         let address = attached.place(segment.destination).ok_or(DropReason::OtherAddress)?;
-        if header.destination != mac || header.destination == BROADCAST {
+        if header.destination != mac {
             return Err(DropReason::OtherStation);
         }
         if attached.place(segment.source).is_some() {
             return Err(DropReason::Source);
         }
-        let right = match frame.checksum() {
+        let is_right = match frame.checksum() {
             RxChecksum::Good => true,
             RxChecksum::Bad => false,
-            RxChecksum::Unknown => {
-                packet::verify(header.ether_type, &bytes[..packet_bytes], &segment)
-            }
+            RxChecksum::Unknown => packet::verify(ether_type, &bytes[..packet_bytes], &segment),
         };
-        if !right {
+        if !is_right {
             return Err(DropReason::Checksum);
         }
-        let remote = (segment.source, segment.source_port).into();
         let port = u8::try_from(port).unwrap_or(u8::MAX);
-        let key = FlowKey::new(remote, segment.destination_port, address, port);
-        Ok(Arrival::Segment { link, packet_at, packet_bytes, key, segment })
+        let Segment { source, source_port, destination_port, .. } = segment;
+        let key = FlowKey::new(source, source_port, destination_port, address, port);
+        let place = NOWHERE;
+        arrivals.push(Arrival::Segment { link, packet_at, packet_bytes, key, place, segment });
+        Ok(())
     }
 
     /// Takes a frame in that so many other workers have not known.
-    fn take_in(&mut self, port: usize, frame: P::Frame, arrival: Arrival, hops: usize) {
-        match arrival {
-            Arrival::Segment { link, packet_at, packet_bytes, key, segment } => {
+    fn take_in(&mut self, port: usize, frame: P::Frame, arrival: &Arrival, hops: usize) {
+        match *arrival {
+            Arrival::Segment { link, packet_at, packet_bytes, key, place, ref segment } => {
                 self.stack_counters.segments_in += 1;
                 let packet = &frame[packet_at..packet_at + packet_bytes];
+                // Another flow may have come to be there since, which has another key.
+                let there = self.flows.at(place as usize);
+                if let Some((id, _)) = there.filter(|(_, flow)| flow.key == key) {
+                    return self.receive_segment(id, link, packet, segment);
+                }
                 match self.map.get(&key) {
                     Some(Entry::Flow(place)) => {
                         if let Some((id, _)) = self.flows.at(place as usize) {
-                            self.receive_segment(id, link, packet, &segment);
+                            self.receive_segment(id, link, packet, segment);
                         }
                     }
                     Some(Entry::TimeWait(place)) => {
-                        self.receive_late(port, place, link, packet, key, &segment);
+                        self.receive_late(port, place, link, packet, key, segment);
                     }
                     // One that begins a connection does so where it has come.
                     None if !segment.flags.is_opening() && self.ports[port].handover.is_some() => {
-                        self.pass_on(port, frame, hops, link, packet_at, packet_bytes, &segment);
+                        self.pass_on(port, frame, hops, link, packet_at, packet_bytes, segment);
                     }
-                    None => self.receive_new(port, link, packet, key, &segment),
+                    None => self.receive_new(port, link, packet, key, segment),
                 }
             }
             Arrival::Echo { link, packet_at, packet_bytes } => {
@@ -200,7 +238,7 @@ impl<P: FramePort> StackStreams<'_, P> {
     /// A segment of a connection that there is.
     fn receive_segment(&mut self, id: FlowId, link: Link, packet: &[u8], segment: &Segment) {
         let Some(flow) = self.flows.get_mut(id) else { return };
-        let attached = &mut self.ports[usize::from(flow.key.port)];
+        let attached = &mut self.ports[flow.key.port()];
         if segment.flags.is_opening() && flow.stage != Stage::HalfOpen {
             // RFC 5961 section 4: a peer that has begun anew will answer by a reset.
             let (sequence, acknowledged) = (flow.sent_until, flow.acknowledged);
@@ -211,7 +249,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         let behind = flow.sent_until.wrapping_sub(segment.acknowledged);
         if flow.link != link && segment.flags.has(Flags::ACK) && behind < 1 << 20 {
             flow.link = link;
-            flow.router = attached.router_of(segment.source, link);
+            flow.router = attached.router_of(segment.source.ip(), link);
         }
         attached.aim(self.now, flow.link, flow.router);
         let queued_before = flow.socket().send_queue();
@@ -288,8 +326,8 @@ impl<P: FramePort> StackStreams<'_, P> {
         key: FlowKey,
         segment: &Segment,
     ) {
-        let is_accepted =
-            self.accepting && self.ports[port].is_listening(key.address, segment.destination_port);
+        let is_accepted = self.accepting
+            && self.ports[port].is_listening(key.address(), segment.destination_port);
         if segment.flags.is_opening() && is_accepted {
             if let Err(reason) = self.open(port, link, packet, key, segment) {
                 self.stack_counters.drop(reason);

@@ -13,7 +13,7 @@ use super::device::{IpDevice, Sent};
 use super::flow::{Flow, NEVER, Stage};
 use super::link::Link;
 use super::packet::Segment;
-use super::rings::duration;
+use super::rings::{Wired, duration};
 use super::table::{Entry, FlowKey};
 use super::time_wait::Remains;
 use crate::{Event, Flow as NewFlow, FlowId, FramePort};
@@ -33,7 +33,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         key: FlowKey,
         segment: &Segment,
     ) -> Result<(), DropReason> {
-        if self.is_crowded() && !(self.options.admit)(segment.source) {
+        if self.is_crowded() && !(self.options.admit)(segment.source.ip()) {
             return Err(DropReason::NotAdmitted);
         }
         while self.half_open_len >= self.options.half_open_max.max(1) {
@@ -42,22 +42,22 @@ impl<P: FramePort> StackStreams<'_, P> {
         if self.live >= self.options.flows_max {
             return Err(DropReason::FlowsFull);
         }
-        let address = self.ports[port].address(key.address).map(IpAddress::from);
+        let address = self.ports[port].address(key.address()).map(IpAddress::from);
         let endpoint = IpListenEndpoint { addr: address, port: segment.destination_port };
-        let mut set = self.rings.take(endpoint).map_err(|_| DropReason::NoMemory)?;
+        let mut wired = self.rings.take(endpoint).map_err(|_| DropReason::NoMemory)?;
 
         let seed = self.initial_sequence(&key);
         let attached = &mut self.ports[port];
         let mut first = attached.interface(seed);
         attached.aim(self.now, link, None);
         let mut device = IpDevice { output: &mut attached.output, packet: Some(packet) };
-        first.poll_ingress_single(self.at, &mut device, &mut set);
-        if set.get::<tcp::Socket<'_>>(SocketHandle::default()).state() != State::SynReceived {
-            self.rings.give_back(set);
+        first.poll_ingress_single(self.at, &mut device, &mut wired.set);
+        if wired.set.get::<tcp::Socket<'_>>(SocketHandle::default()).state() != State::SynReceived {
+            self.rings.give_back(wired);
             return Err(DropReason::Malformed);
         }
-        let router = attached.router_of(segment.source, link);
-        let mut flow = Flow::new(set, key, link, router);
+        let router = attached.router_of(segment.source.ip(), link);
+        let mut flow = Flow::new(wired, key, link, router);
         flow.deadline = self.at + duration(HALF_OPEN_TIME);
         let id = self.flows.insert(flow);
         self.map.insert(key, Entry::Flow(id.index));
@@ -186,7 +186,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         let received_until = flow.acknowledged;
         // It would wait for more to acknowledge.
         flow.socket_mut().set_ack_delay(None);
-        let attached = &mut self.ports[usize::from(flow.key.port)];
+        let attached = &mut self.ports[flow.key.port()];
         attached.aim(self.now, flow.link, flow.router);
         attached.output.sent = Sent::default();
         let mut device = IpDevice { output: &mut attached.output, packet: None };
@@ -217,7 +217,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         let Some(mut flow) = self.flows.remove(id) else { return };
         self.map.remove(&flow.key);
         self.outbound.clear(&mut flow.queue);
-        self.rings.give_back(flow.set);
+        self.rings.give_back(Wired { set: flow.set, ring: flow.ring });
         self.live -= 1;
         if flow.stage == Stage::HalfOpen {
             self.half_open_len -= 1;

@@ -172,7 +172,7 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
         let mut came = false;
         for port in 0..self.ports.len() {
             self.ports[port].speak(now);
-            came |= self.receive_burst(port);
+            came |= self.receive(port);
         }
         let due = self.expire();
         for port in &mut self.ports {

@@ -39,11 +39,51 @@ impl Flags {
     }
 }
 
+/// An address of either version in two words, which are quick to compare and to hash: IPv4 addresses
+/// are mapped into IPv6 (RFC 4291 section 2.5.5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address(u64, u64);
+
+impl Address {
+    const MAPPED: u64 = 0xffff << 32;
+
+    #[inline]
+    fn v4(bytes: [u8; 4]) -> Self {
+        Self(0, Self::MAPPED | u64::from(u32::from_be_bytes(bytes)))
+    }
+
+    fn is_mapped(self) -> bool {
+        self.0 == 0 && self.1 & !0xffff_ffff == Self::MAPPED
+    }
+
+    #[inline]
+    pub(crate) fn words(self) -> (u64, u64) {
+        (self.0, self.1)
+    }
+
+    pub(crate) fn ip(self) -> IpAddr {
+        let bits = u128::from(self.0) << 64 | u128::from(self.1);
+        IpAddr::from(Ipv6Addr::from_bits(bits)).to_canonical()
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::v4(address.octets()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, g, h, low @ ..] = address.octets();
+                Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes(low))
+            }
+        }
+    }
+}
+
 /// A TCP segment of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
-    pub(crate) source: IpAddr,
-    pub(crate) destination: IpAddr,
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
     pub(crate) source_port: u16,
     pub(crate) destination_port: u16,
     pub(crate) flags: Flags,
@@ -67,7 +107,7 @@ pub(crate) enum Content {
     Tcp(Segment),
     /// ICMP of either version, of which a part is an affair of the link: neighbour discovery.
     Icmp {
-        destination: IpAddr,
+        destination: Address,
         is_neighbour_discovery: bool,
     },
 }
@@ -83,6 +123,41 @@ pub(crate) enum PacketError {
     Protocol,
     /// From an address that no station has for itself.
     Source,
+}
+
+/// The TCP segment of a packet that is our own, and so is what its lengths say; `None` where it
+/// holds something else.
+pub(crate) fn read_own(ether_type: EtherType, packet: &[u8]) -> Option<OwnSegment> {
+    let (ip_header_bytes, protocol) = match ether_type {
+        EtherType::Ipv4 => (usize::from(packet.first()? & 0x0f) * 4, packet.get(9)?),
+        EtherType::Ipv6 => (IPV6_HEADER_BYTES, packet.get(6)?),
+        EtherType::Arp => return None,
+    };
+    if *protocol != PROTOCOL_TCP {
+        return None;
+    }
+    let segment = packet.get(ip_header_bytes..)?;
+    let header = segment.first_chunk::<TCP_HEADER_BYTES>()?;
+    let payload = segment.len().checked_sub(usize::from(header[12] >> 4) * 4)?;
+    let payload_bytes = u32::try_from(payload).ok()?;
+    let flags = u32::from(header[13] & Flags::SYN != 0) + u32::from(header[13] & Flags::FIN != 0);
+    let sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+    Some(OwnSegment {
+        end: sequence.wrapping_add(payload_bytes).wrapping_add(flags),
+        acknowledged: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
+        payload_bytes,
+        ip_header_bytes: u16::try_from(ip_header_bytes).ok()?,
+    })
+}
+
+/// What is to be known of a segment that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OwnSegment {
+    /// The sequence number behind all that it holds.
+    pub(crate) end: u32,
+    pub(crate) acknowledged: u32,
+    pub(crate) payload_bytes: u32,
+    pub(crate) ip_header_bytes: u16,
 }
 
 /// Reads the packet at the start of `bytes` and says how long it is: a frame may be padded.
@@ -106,19 +181,18 @@ fn read_ipv4(bytes: &[u8]) -> Result<(Content, usize), PacketError> {
     if u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0 {
         return Err(PacketError::Fragment);
     }
-    let source = Ipv4Addr::new(header[12], header[13], header[14], header[15]);
-    let destination = Ipv4Addr::new(header[16], header[17], header[18], header[19]);
-    if source.is_unspecified() || source.is_multicast() || source.is_broadcast() {
+    let source = [header[12], header[13], header[14], header[15]];
+    let destination = Address::v4([header[16], header[17], header[18], header[19]]);
+    let station = Ipv4Addr::from(source);
+    if station.is_unspecified() || station.is_multicast() || station.is_broadcast() {
         return Err(PacketError::Source);
     }
     let content = match header[9] {
         PROTOCOL_TCP => {
-            let addresses = (source.into(), destination.into());
+            let addresses = (Address::v4(source), destination);
             Content::Tcp(read_tcp(addresses, header_bytes, &packet[header_bytes..])?)
         }
-        PROTOCOL_ICMP => {
-            Content::Icmp { destination: destination.into(), is_neighbour_discovery: false }
-        }
+        PROTOCOL_ICMP => Content::Icmp { destination, is_neighbour_discovery: false },
         _ => return Err(PacketError::Protocol),
     };
     Ok((content, total))
@@ -133,17 +207,22 @@ fn read_ipv6(bytes: &[u8]) -> Result<(Content, usize), PacketError> {
     if header[0] >> 4 != 6 {
         return Err(PacketError::Malformed);
     }
+    // Addresses that stand for IPv4 are on no wire (RFC 4291 section 2.5.5.2).
+    let (from, destination) = (Address::from(IpAddr::V6(source)), IpAddr::V6(destination).into());
+    if from.is_mapped() || Address::is_mapped(destination) {
+        return Err(PacketError::Source);
+    }
     let payload = &packet[IPV6_HEADER_BYTES..];
     let content = match header[6] {
         PROTOCOL_TCP => {
             if source.is_unspecified() || source.is_multicast() {
                 return Err(PacketError::Source);
             }
-            let addresses = (source.into(), destination.into());
+            let addresses = (from, destination);
             Content::Tcp(read_tcp(addresses, IPV6_HEADER_BYTES, payload)?)
         }
         PROTOCOL_ICMPV6 => Content::Icmp {
-            destination: destination.into(),
+            destination,
             // Router solicitation to redirect (RFC 4861 section 4).
             is_neighbour_discovery: payload.first().is_some_and(|kind| (133..=137).contains(kind)),
         },
@@ -160,7 +239,7 @@ fn address_v6(header: &[u8; IPV6_HEADER_BYTES], at: usize) -> Ipv6Addr {
 }
 
 fn read_tcp(
-    (source, destination): (IpAddr, IpAddr),
+    (source, destination): (Address, Address),
     ip_header_bytes: usize,
     bytes: &[u8],
 ) -> Result<Segment, PacketError> {
@@ -196,7 +275,7 @@ pub(crate) fn verify(ether_type: EtherType, packet: &[u8], segment: &Segment) ->
     let tcp = TcpPacket::new_unchecked(&packet[usize::from(segment.ip_header_bytes)..]);
     header_is_right
         && tcp.verify_checksum(
-            &IpAddress::from(segment.source),
-            &IpAddress::from(segment.destination),
+            &IpAddress::from(segment.source.ip()),
+            &IpAddress::from(segment.destination.ip()),
         )
 }

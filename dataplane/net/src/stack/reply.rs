@@ -31,8 +31,8 @@ pub(crate) fn acknowledge<P: FramePort>(
         timestamp: None,
         payload: &[],
     };
-    let source = IpAddress::from(segment.destination);
-    let destination = IpAddress::from(segment.source);
+    let source = IpAddress::from(segment.destination.ip());
+    let destination = IpAddress::from(segment.source.ip());
     let len = reply.buffer_len();
     let header = IpRepr::new(source, destination, IpProtocol::Tcp, len, HOP_LIMIT);
     // A port that computes checksums does so over whatever stands there.

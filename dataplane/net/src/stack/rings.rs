@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use hioload_mem::Arena;
+use hioload_mem::{Arena, Place};
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer};
 use smoltcp::wire::IpListenEndpoint;
@@ -15,10 +15,16 @@ const ACK_DELAY: smoltcp::time::Duration = smoltcp::time::Duration::from_millis(
 /// Keep-alive probes that may go unanswered.
 const KEEPALIVE_INTERVALS: u32 = 3;
 
+/// A socket, alone in its set, and where its send ring lies.
+pub(crate) struct Wired<'a> {
+    pub(crate) set: SocketSet<'a>,
+    pub(crate) ring: Place,
+}
+
 /// A worker's sockets that are not in use.
 pub(crate) struct Rings<'a> {
     arena: &'a Arena,
-    free: Vec<SocketSet<'a>>,
+    free: Vec<Wired<'a>>,
     receive_bytes: usize,
     send_bytes: usize,
     nodelay: bool,
@@ -37,33 +43,34 @@ impl<'a> Rings<'a> {
         }
     }
 
-    /// A socket, alone in its set, that listens at `endpoint`.
+    /// A socket that listens at `endpoint`.
     ///
     /// # Errors
     /// When there is no memory for its rings.
-    pub(crate) fn take(&mut self, endpoint: IpListenEndpoint) -> io::Result<SocketSet<'a>> {
-        let mut set = match self.free.pop() {
-            Some(set) => set,
+    pub(crate) fn take(&mut self, endpoint: IpListenEndpoint) -> io::Result<Wired<'a>> {
+        let mut wired = match self.free.pop() {
+            Some(wired) => wired,
             None => self.make()?,
         };
-        let socket: &mut Socket<'a> = set.get_mut(SocketHandle::default());
+        let socket: &mut Socket<'a> = wired.set.get_mut(SocketHandle::default());
         socket.listen(endpoint).map_err(|_| io::ErrorKind::InvalidInput)?;
         socket.set_ack_delay(Some(ACK_DELAY));
         // The window of the connection before would be that of the next one.
         socket.set_congestion_control(CongestionControl::Cubic);
-        Ok(set)
+        Ok(wired)
     }
 
     /// Takes a socket back, whatever its state is; it says nothing more to its peer.
-    pub(crate) fn give_back(&mut self, mut set: SocketSet<'a>) {
-        set.get_mut::<Socket<'a>>(SocketHandle::default()).abort();
-        self.free.push(set);
+    pub(crate) fn give_back(&mut self, mut wired: Wired<'a>) {
+        wired.set.get_mut::<Socket<'a>>(SocketHandle::default()).abort();
+        self.free.push(wired);
     }
 
-    fn make(&self) -> io::Result<SocketSet<'a>> {
+    fn make(&self) -> io::Result<Wired<'a>> {
         let receive = SocketBuffer::new(self.arena.take(self.receive_bytes)?);
-        let send = SocketBuffer::new(self.arena.take(self.send_bytes)?);
-        let mut socket = Socket::new(receive, send);
+        let send = self.arena.take(self.send_bytes)?;
+        let ring = Place::of(&*send);
+        let mut socket = Socket::new(receive, SocketBuffer::new(send));
         socket.set_nagle_enabled(!self.nodelay);
         let keepalive = self.keepalive.map(duration);
         socket.set_keep_alive(keepalive);
@@ -71,7 +78,7 @@ impl<'a> Rings<'a> {
         socket.set_timeout(keepalive.map(|interval| interval * KEEPALIVE_INTERVALS));
         let mut set = SocketSet::new(Vec::with_capacity(1));
         set.add(socket);
-        Ok(set)
+        Ok(Wired { set, ring })
     }
 }
 

@@ -59,7 +59,8 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
                 break;
             }
         }
-        if flow.queue.backlog().bytes == 0 {
+        // Frames without bytes are left.
+        if flow.queue.backlog().bytes == 0 && !flow.queue.is_empty() {
             messages += outbound.advance(&mut flow.queue, 0);
         }
         flow.unsent += u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -184,6 +185,12 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         self.flows.prefetch(id);
     }
 
+    fn prefetch_flush(&self, id: FlowId) {
+        if let Some(flow) = self.flows.get(id) {
+            flow.prefetch_flush();
+        }
+    }
+
     fn bytes_sent(&self, id: FlowId) -> u64 {
         self.open_flow(id).map_or(0, |flow| flow.queue.bytes_sent())
     }
@@ -197,8 +204,8 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         }
         (flushed.messages, flushed.bytes) = self.fill(id);
         self.counters.bytes_out += flushed.bytes as u64;
-        if flushed.bytes > 0 {
-            self.send_new(id);
+        if flushed.bytes > 0 && self.send_new(id) {
+            self.schedule(id);
         }
         self.finish_when_empty(id);
         let Some(flow) = self.open_flow_mut(id) else { return flushed };

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use siphasher::sip::SipHasher13;
+
+use super::packet::Address;
 
 /// A secret that peers must not learn, or they could choose addresses that collide.
 #[derive(Clone, Copy, Debug)]
@@ -18,44 +20,52 @@ impl BuildHasher for HashKey {
     }
 }
 
-/// Both ends of a connection, the port's number and its address for ours.
+/// Both ends of a connection, the port's number and its address for ours: three words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FlowKey {
-    /// IPv4 addresses are mapped into IPv6 (RFC 4291 section 2.5.5.2).
-    remote: [u8; 16],
-    remote_port: u16,
-    local_port: u16,
-    /// Among the addresses of the port.
-    pub(crate) address: u8,
-    pub(crate) port: u8,
+    remote: Address,
+    /// From above: the remote port, the local one, the place of the local address among those of
+    /// the port, and the port.
+    rest: u64,
 }
 
 impl FlowKey {
-    pub(crate) fn new(remote: SocketAddr, local_port: u16, address: u8, port: u8) -> Self {
-        let ip = match remote.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
-        Self { remote: ip.octets(), remote_port: remote.port(), local_port, address, port }
+    #[inline]
+    pub(crate) fn new(
+        remote: Address,
+        remote_port: u16,
+        local_port: u16,
+        address: u8,
+        port: u8,
+    ) -> Self {
+        let ports = u64::from(remote_port) << 32 | u64::from(local_port) << 16;
+        Self { remote, rest: ports | u64::from(address) << 8 | u64::from(port) }
     }
 
     pub(crate) fn remote(&self) -> SocketAddr {
-        (IpAddr::from(self.remote).to_canonical(), self.remote_port).into()
+        let [_, _, high, low, ..] = self.rest.to_be_bytes();
+        (self.remote.ip(), u16::from_be_bytes([high, low])).into()
+    }
+
+    /// The place of our address among those of the port.
+    pub(crate) fn address(&self) -> u8 {
+        self.rest.to_be_bytes()[6]
+    }
+
+    /// The port.
+    #[inline]
+    pub(crate) fn port(&self) -> usize {
+        usize::from(self.rest.to_be_bytes()[7])
     }
 }
 
 impl Hash for FlowKey {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // In three words, of which the hash takes one each.
-        let half = |at: usize| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&self.remote[at..at + 8]);
-            u64::from_ne_bytes(bytes)
-        };
-        state.write_u64(half(0));
-        state.write_u64(half(8));
-        let ports = u64::from(self.remote_port) << 32 | u64::from(self.local_port) << 16;
-        state.write_u64(ports | u64::from(self.address) << 8 | u64::from(self.port));
+        let (high, low) = self.remote.words();
+        state.write_u64(high);
+        state.write_u64(low);
+        state.write_u64(self.rest);
     }
 }
 
@@ -81,6 +91,7 @@ impl FlowMap {
         Self { entries: HashMap::with_capacity_and_hasher(capacity, key) }
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: &FlowKey) -> Option<Entry> {
         self.entries.get(key).copied()
     }
@@ -96,22 +107,26 @@ impl FlowMap {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
     fn a_connection_is_found_by_all_that_names_it_and_by_nothing_less() {
         let mut map = FlowMap::new(4, HashKey(1, 2));
-        let remote: SocketAddr = ([192, 0, 2, 1], 4000).into();
-        let key = FlowKey::new(remote, 80, 0, 0);
+        let remote = Address::from(IpAddr::from([192, 0, 2, 1]));
+        let other_remote = Address::from(IpAddr::from([192, 0, 2, 2]));
+        let key = FlowKey::new(remote, 4000, 80, 0, 0);
         map.insert(key, Entry::Flow(7));
         assert_eq!(map.get(&key), Some(Entry::Flow(7)));
-        assert_eq!(key.remote(), remote);
+        assert_eq!(key.remote(), ([192, 0, 2, 1], 4000).into());
+        assert_eq!((FlowKey::new(remote, 1, 2, 3, 4).address(), key.port()), (3, 0));
         for other in [
-            FlowKey::new(([192, 0, 2, 2], 4000).into(), 80, 0, 0),
-            FlowKey::new(([192, 0, 2, 1], 4001).into(), 80, 0, 0),
-            FlowKey::new(remote, 81, 0, 0),
-            FlowKey::new(remote, 80, 1, 0),
-            FlowKey::new(remote, 80, 0, 1),
+            FlowKey::new(other_remote, 4000, 80, 0, 0),
+            FlowKey::new(remote, 4001, 80, 0, 0),
+            FlowKey::new(remote, 4000, 81, 0, 0),
+            FlowKey::new(remote, 4000, 80, 1, 0),
+            FlowKey::new(remote, 4000, 80, 0, 1),
         ] {
             assert_eq!(map.get(&other), None, "{other:?}");
         }

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn remains(port: u16) -> Remains {
-        let key = FlowKey::new(([192, 0, 2, 1], port).into(), 80, 0, 0);
+        let key = FlowKey::new(std::net::IpAddr::from([192, 0, 2, 1]).into(), port, 80, 0, 0);
         Remains { key, sent_until: 1, received_until: 100 }
     }
 
