@@ -49,12 +49,12 @@ pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
     };
     let config = &*config;
     let mut seats = Vec::new();
-    for (place, _) in lcores.iter().enumerate() {
+    for (place, lcore) in lcores.iter().enumerate() {
         seats.push(Seat {
             lcore: LcoreId(u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1)),
             ports: Vec::new(),
             waker: Arc::new(StackWaker::default()),
-            stats: Arc::new(StackStats::default()),
+            stats: Arc::new(StackStats::new(lcore.ports.len())),
             idle: Idle::Busy,
             seed: seed(place),
             listen: listen.clone(),

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::PortCounters;
+
 /// Why a frame or a packet that came was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -118,23 +120,53 @@ impl StackCounters {
 }
 
 const CELLS: usize = DropReason::ALL.len() + 10;
+const PORT_CELLS: usize = 9;
 
-/// [`StackCounters`] as other threads read them: written by the worker once per turn.
+/// [`StackCounters`], and the [`PortCounters`] of the worker's queue pairs, as other threads read
+/// them: written by the worker once per turn.
+///
+/// Apart from what other workers write, so that no two of them share a cache line.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct StackStats {
     cells: [AtomicU64; CELLS],
+    ports: Box<[PortCells]>,
 }
 
+/// The counts of one queue pair. Their cache lines are their worker's own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct PortCells([AtomicU64; PORT_CELLS]);
+
 impl Default for StackStats {
+    /// For counts of a stack whose ports nobody asks about.
     fn default() -> Self {
-        Self { cells: [const { AtomicU64::new(0) }; CELLS] }
+        Self::new(0)
     }
 }
 
 impl StackStats {
-    pub(crate) fn publish(&self, counters: &StackCounters) {
+    /// Room for the counts of a worker that serves so many ports.
+    pub fn new(ports: usize) -> Self {
+        let port = || PortCells([const { AtomicU64::new(0) }; PORT_CELLS]);
+        Self {
+            cells: [const { AtomicU64::new(0) }; CELLS],
+            ports: std::iter::repeat_with(port).take(ports).collect(),
+        }
+    }
+
+    pub(crate) fn publish(
+        &self,
+        counters: &StackCounters,
+        ports: impl Iterator<Item = PortCounters>,
+    ) {
         for (cell, value) in self.cells.iter().zip(counters.values()) {
             cell.store(value, Ordering::Relaxed);
+        }
+        for (PortCells(cells), counters) in self.ports.iter().zip(ports) {
+            for (cell, value) in cells.iter().zip(port_values(&counters)) {
+                cell.store(value, Ordering::Relaxed);
+            }
         }
     }
 
@@ -156,6 +188,63 @@ impl StackStats {
             time_wait: next(),
         }
     }
+
+    /// The same of the worker's queue pairs, in the order in which the stack was given them.
+    pub fn read_ports(&self) -> Vec<PortCounters> {
+        self.ports.iter().map(PortCells::read).collect()
+    }
+}
+
+impl PortCells {
+    fn read(&self) -> PortCounters {
+        let [
+            frames_in,
+            bytes_in,
+            frames_out,
+            bytes_out,
+            bursts_in,
+            bursts_out,
+            dropped_tx_full,
+            dropped_invalid,
+            no_memory,
+        ] = self.0.each_ref().map(|cell| cell.load(Ordering::Relaxed));
+        PortCounters {
+            frames_in,
+            bytes_in,
+            frames_out,
+            bytes_out,
+            bursts_in,
+            bursts_out,
+            dropped_tx_full,
+            dropped_invalid,
+            no_memory,
+        }
+    }
+}
+
+fn port_values(counters: &PortCounters) -> [u64; PORT_CELLS] {
+    let PortCounters {
+        frames_in,
+        bytes_in,
+        frames_out,
+        bytes_out,
+        bursts_in,
+        bursts_out,
+        dropped_tx_full,
+        dropped_invalid,
+        no_memory,
+    } = *counters;
+    [
+        frames_in,
+        bytes_in,
+        frames_out,
+        bytes_out,
+        bursts_in,
+        bursts_out,
+        dropped_tx_full,
+        dropped_invalid,
+        no_memory,
+    ]
 }
 
 #[cfg(test)]
@@ -167,9 +256,21 @@ mod tests {
         let mut counters =
             StackCounters { open: 3, segments_in: 4, time_wait: 9, ..Default::default() };
         counters.drop(DropReason::NoMemory);
-        let stats = StackStats::default();
-        stats.publish(&counters);
+        let port = |first: u64| PortCounters {
+            frames_in: first,
+            bytes_in: first + 1,
+            frames_out: first + 2,
+            bytes_out: first + 3,
+            bursts_in: first + 4,
+            bursts_out: first + 5,
+            dropped_tx_full: first + 6,
+            dropped_invalid: first + 7,
+            no_memory: first + 8,
+        };
+        let stats = StackStats::new(2);
+        stats.publish(&counters, [port(10), port(20)].into_iter());
         assert_eq!(stats.read(), counters);
+        assert_eq!(stats.read_ports(), [port(10), port(20)]);
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         events: &mut Vec<Event>,
     ) -> io::Result<Polled> {
         let found = self.turn(now)? || !self.events.is_empty();
-        self.stats.publish(&self.stack_counters());
+        self.stats.publish(&self.stack_counters(), self.ports().map(FramePort::counters));
         events.append(&mut self.events);
         if found {
             self.idler.found_work();
