@@ -95,7 +95,8 @@ impl Appliance {
         let mut datapath = Datapath::open(&mut config)?;
         let assembly = assemble(&config, &datapath.wakers());
 
-        let Built { handle, handler, site } = builder.build(assembly.controls, datapath.name());
+        let Built { handle, handler, site } =
+            builder.build(assembly.controls, datapath.name(), datapath.monitor());
         let admin = match &config.control.admin {
             AdminAddress::Off => None,
             address => {

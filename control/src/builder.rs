@@ -10,6 +10,7 @@ use hioload_engine::{
 };
 
 use crate::appliance::{Appliance, StartError};
+use crate::datapath::Monitor;
 use crate::handle::{Facts, Handle};
 use crate::site::{check_websocket_paths, site};
 
@@ -202,13 +203,19 @@ impl<H: Handler, L: Layer<H>> Builder<H, L> {
         check_websocket_paths(&self.config.websocket.path, &self.routes)
     }
 
-    pub(crate) fn build(self, controls: Controls, datapath: &'static str) -> Built<L::Handler> {
+    pub(crate) fn build(
+        self,
+        controls: Controls,
+        datapath: &'static str,
+        monitor: Monitor,
+    ) -> Built<L::Handler> {
         let Self { config, handler, layer, probes, routes, pages, chat_page, handle } = self;
         let mut all_probes = layer.probes();
         all_probes.extend(probes);
         let facts = Facts {
             drain_timeout: config.control.drain_timeout,
             datapath,
+            monitor,
             message_bytes_max: config.websocket.message_bytes_max,
             probes: all_probes,
         };

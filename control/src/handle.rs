@@ -11,6 +11,7 @@ use hioload_engine::{
     SessionPage, SnapshotError, Totals,
 };
 
+use crate::datapath::Monitor;
 use crate::stats::{LatencyStats, State, Stats};
 
 /// Reads and steers an appliance from any thread. Cheap to clone.
@@ -37,6 +38,7 @@ struct Running {
     drain_timeout: Duration,
     started: Instant,
     datapath: &'static str,
+    monitor: Monitor,
     message_bytes_max: usize,
     probes: Vec<(String, Probe)>,
 }
@@ -53,6 +55,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Facts {
     pub(crate) drain_timeout: Duration,
     pub(crate) datapath: &'static str,
+    pub(crate) monitor: Monitor,
     pub(crate) message_bytes_max: usize,
     pub(crate) probes: Vec<(String, Probe)>,
 }
@@ -70,6 +73,7 @@ impl Handle {
             drain_timeout: facts.drain_timeout,
             started: Instant::now(),
             datapath: facts.datapath,
+            monitor: facts.monitor,
             message_bytes_max: facts.message_bytes_max,
             probes: facts.probes,
         });
@@ -229,7 +233,7 @@ impl Handle {
         probes.insert(ACTIVE_CLIENTS.to_owned(), self.active_clients());
         let mut totals = Totals::default();
         workers.iter().for_each(|worker| totals.merge(worker));
-        Stats {
+        let mut stats = Stats {
             state: self.state(),
             exact,
             version: env!("CARGO_PKG_VERSION"),
@@ -243,7 +247,13 @@ impl Handle {
                 .controls()
                 .map(|it| it.registry().shard_lens())
                 .unwrap_or_default(),
+            #[cfg(feature = "dpdk")]
+            dpdk: None,
+        };
+        if let Some(running) = self.running() {
+            running.monitor.complete(&mut stats, workers, running.started.elapsed());
         }
+        stats
     }
 
     /// The sum of all workers' counters.

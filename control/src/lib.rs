@@ -209,6 +209,11 @@ pub use admin::AdminError;
 pub use appliance::{Appliance, ApplianceError, StartError};
 pub use broadcast::Broadcast;
 pub use builder::Builder;
+#[cfg(feature = "dpdk")]
+pub use datapath::dpdk::{
+    DpdkStats, FlowCounts, GrantedStats, LcoreStats, LinkStats, MempoolStats, PortCounterStats,
+    PortStats, QueueStats,
+};
 pub use handle::Handle;
 pub use placement::CpusError;
 pub use ports::capacity;

@@ -2,6 +2,7 @@
 //!
 //! `METRICS.md` documents every name; a test compares it with what is written here.
 
+mod family;
 mod format;
 
 use std::collections::BTreeMap;
@@ -10,12 +11,12 @@ use std::fmt;
 use hioload_engine::{Latencies, Metric, MetricKind};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+pub(crate) use self::family::{Family, Value};
 pub(crate) use self::format::Format;
 
 use crate::handle::ACTIVE_CLIENTS;
@@ -40,12 +41,15 @@ pub(crate) struct Snapshot {
     pub(crate) latencies: Latencies,
     /// Values of the embedder and of layers, under names of their choice.
     pub(crate) probes: BTreeMap<String, u64>,
+    /// What the data path counts below the workers.
+    pub(crate) families: Vec<Family>,
 }
 
 impl Snapshot {
     /// The values that the appliance has now.
     pub(crate) fn take(handle: &Handle) -> Self {
         let stats = handle.stats();
+        let families = stats.families();
         let mut probes = stats.probes;
         // It has a name of its own here.
         let active_clients = probes.remove(ACTIVE_CLIENTS).unwrap_or_default();
@@ -58,6 +62,7 @@ impl Snapshot {
             totals: handle.totals().metrics(),
             latencies: handle.latencies(),
             probes,
+            families,
         }
     }
 
@@ -82,7 +87,7 @@ impl Collector for Snapshot {
         let labels = [("version", self.version), ("datapath", self.datapath)];
         let mut build =
             encoder.encode_descriptor("build_info", "What runs here", None, MetricType::Gauge)?;
-        gauge(1, build.encode_family(&labels)?)?;
+        ConstGauge::new(1).encode(build.encode_family(&labels)?)?;
 
         let help = "Seconds since the start";
         let uptime = encoder.encode_descriptor("uptime_seconds", help, None, MetricType::Gauge)?;
@@ -90,28 +95,20 @@ impl Collector for Snapshot {
 
         let help = "1 while new clients are taken, 0 while the appliance drains";
         let serving = encoder.encode_descriptor("serving", help, None, MetricType::Gauge)?;
-        gauge(self.serving.into(), serving)?;
+        ConstGauge::new(i64::from(self.serving)).encode(serving)?;
 
         let help = "WebSocket sessions that are open";
         let active = encoder.encode_descriptor("active_clients", help, None, MetricType::Gauge)?;
-        gauge(self.active_clients, active)?;
+        Value::Count(self.active_clients).encode(MetricKind::Gauge, active)?;
 
         for metric in &self.totals {
-            match metric.kind {
-                MetricKind::Counter => {
-                    let kind = MetricType::Counter;
-                    let value = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
-                    ConstCounter::new(metric.value).encode(value)?;
-                }
-                MetricKind::Gauge => {
-                    let kind = MetricType::Gauge;
-                    let value = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
-                    gauge(metric.value, value)?;
-                }
-            }
+            family::encode(metric, &mut encoder)?;
         }
         self.encode_latencies(&mut encoder)?;
-        self.encode_probes(encoder)
+        if !self.probes.is_empty() {
+            self.probes().encode(&mut encoder)?;
+        }
+        self.families.iter().try_for_each(|family| family.encode(&mut encoder))
     }
 }
 
@@ -126,22 +123,14 @@ impl Snapshot {
     }
 
     /// Probes are one family with a label, since their names can be any text.
-    fn encode_probes(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        if self.probes.is_empty() {
-            return Ok(());
-        }
+    fn probes(&self) -> Family {
         let help = "Values that the application and its layers offer";
-        let mut family = encoder.encode_descriptor("probe", help, None, MetricType::Gauge)?;
+        let mut family = Family::new("probe", help, MetricKind::Gauge);
         for (name, value) in &self.probes {
-            gauge(*value, family.encode_family(&[("name", name.as_str())])?)?;
+            family.push(&[("name", name)], Value::Count(*value));
         }
-        Ok(())
+        family
     }
-}
-
-/// Gauges are signed in this format; what is beyond is shown as the largest there is.
-fn gauge(value: u64, encoder: MetricEncoder<'_>) -> fmt::Result {
-    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)
 }
 
 #[cfg(test)]
@@ -161,15 +150,25 @@ mod tests {
             kind: MetricKind::Gauge,
             value: 3,
         };
+        let time = Metric {
+            name: "busy_ns",
+            help: "Time in which there was something to do",
+            kind: MetricKind::Counter,
+            value: 1_250_000_000,
+        };
+        let mut family = Family::new("dropped_frames", "Frames dropped", MetricKind::Counter);
+        family.push(&[("reason", "vlan"), ("lcore", "1")], Value::Count(5));
+        family.push(&[("reason", "vlan"), ("lcore", "2")], Value::Count(6));
         Snapshot {
             version: "1.2.3",
             datapath: "kernel",
             uptime_s: 1.5,
             serving: true,
             active_clients: 2,
-            totals: vec![counter, level],
+            totals: vec![counter, level, time],
             latencies: Latencies::default(),
             probes: BTreeMap::new(),
+            families: vec![family],
         }
     }
 
@@ -196,6 +195,9 @@ mod tests {
              # HELP hioload_connections Connections that exist\n\
              # TYPE hioload_connections gauge\n\
              hioload_connections 3\n\
+             # HELP hioload_busy_seconds Time in which there was something to do\n\
+             # TYPE hioload_busy_seconds counter\n\
+             hioload_busy_seconds_total 1.25\n\
              # HELP hioload_publish_to_write_seconds Time from the publication of a message to its \
              last byte being taken by the transport, for each delivery\n\
              # TYPE hioload_publish_to_write_seconds histogram\n\
@@ -224,6 +226,10 @@ mod tests {
              hioload_publish_to_write_seconds_bucket{le=\"5.0\"} 0\n\
              hioload_publish_to_write_seconds_bucket{le=\"10.0\"} 0\n\
              hioload_publish_to_write_seconds_bucket{le=\"+Inf\"} 0\n\
+             # HELP hioload_dropped_frames Frames dropped\n\
+             # TYPE hioload_dropped_frames counter\n\
+             hioload_dropped_frames_total{reason=\"vlan\",lcore=\"1\"} 5\n\
+             hioload_dropped_frames_total{reason=\"vlan\",lcore=\"2\"} 6\n\
              # EOF\n"
         );
     }

@@ -7,6 +7,10 @@ use std::time::Duration;
 use hioload_engine::Latencies;
 use serde::Serialize;
 
+#[cfg(feature = "dpdk")]
+use crate::datapath::dpdk::DpdkStats;
+use crate::metrics::Family;
+
 /// Where an appliance is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,7 +50,7 @@ pub struct Stats {
     pub exact: bool,
     /// The version of this crate.
     pub version: &'static str,
-    /// What carries the connections: `kernel`; `none` before the start.
+    /// What carries the connections: `kernel` or `dpdk`; `none` before the start.
     pub datapath: &'static str,
     /// Whole seconds since the start.
     pub uptime_s: u64,
@@ -61,6 +65,22 @@ pub struct Stats {
     pub publish_to_write: LatencyStats,
     /// Sessions in each shard of the registry.
     pub session_shards: Vec<usize>,
+    /// Ports, pools and lcores while DPDK serves; not on an lcore, which has no time to ask for it.
+    /// In JSON its fields are among those of this.
+    #[cfg(feature = "dpdk")]
+    #[serde(flatten)]
+    pub dpdk: Option<DpdkStats>,
+}
+
+impl Stats {
+    /// What is below the workers, as metrics.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        #[cfg(feature = "dpdk")]
+        if let Some(dpdk) = &self.dpdk {
+            return dpdk.families();
+        }
+        Vec::new()
+    }
 }
 
 /// Times since the start, in microseconds. Those that so many percent of the deliveries did not

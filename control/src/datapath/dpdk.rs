@@ -1,6 +1,9 @@
 //! Ports that DPDK drives, and an lcore for each worker.
 
+mod metrics;
+mod monitor;
 mod start;
+mod stats;
 mod watch;
 
 use std::collections::VecDeque;
@@ -22,6 +25,12 @@ use super::{Duty, Running, panic_text};
 use crate::appliance::StartError;
 
 use self::watch::LinkWatch;
+
+pub(crate) use self::monitor::Monitor;
+pub use self::stats::{
+    DpdkStats, FlowCounts, GrantedStats, LcoreStats, LinkStats, MempoolStats, PortCounterStats,
+    PortStats, QueueStats,
+};
 
 /// Why DPDK does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +102,14 @@ pub(crate) struct DpdkPath {
 pub(crate) struct PortsKept {
     _watch: LinkWatch,
     _ports: Vec<StartedPort>,
+    monitor: Monitor,
+}
+
+impl Drop for PortsKept {
+    fn drop(&mut self) {
+        // Who comes next is to find the ports closed, and the statistics to show none.
+        self.monitor.close();
+    }
 }
 
 /// Where a worker is to run, and what it is to serve.
@@ -117,6 +134,10 @@ impl DpdkPath {
     /// As DPDK says it: `DPDK 22.11.11`.
     pub(super) fn version() -> String {
         Eal::version()
+    }
+
+    pub(super) fn monitor(&self) -> Monitor {
+        self.kept.monitor.clone()
     }
 
     pub(super) fn addresses(&self) -> &[SocketAddr] {

@@ -9,14 +9,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hioload_config::Config;
-use hioload_engine::{Drained, Handler, Site, SystemClock, Worker, WorkerParts};
+use hioload_engine::{Drained, Handler, Site, SystemClock, Totals, Worker, WorkerParts};
 use hioload_net::{Streams, Wake};
 use tracing::{error, warn};
 
 use crate::appliance::StartError;
 use crate::handle::Handle;
+use crate::stats::Stats;
 
 #[cfg(feature = "dpdk")]
 use self::dpdk::{DpdkPath, PortsKept};
@@ -40,6 +42,26 @@ enum Path {
 pub(crate) struct Kept {
     #[cfg(feature = "dpdk")]
     _ports: Option<PortsKept>,
+}
+
+/// Reads what a data path counts beside its workers, for as long as it is there.
+#[derive(Clone, Default)]
+pub(crate) struct Monitor {
+    #[cfg(feature = "dpdk")]
+    dpdk: Option<dpdk::Monitor>,
+}
+
+impl Monitor {
+    /// Adds to `stats` what the engine, which counts `workers`, does not know. May wait for a
+    /// device.
+    #[cfg(feature = "dpdk")]
+    pub(crate) fn complete(&self, stats: &mut Stats, workers: &[Totals], uptime: Duration) {
+        stats.dpdk = self.dpdk.as_ref().and_then(|dpdk| dpdk.read(workers, uptime));
+    }
+
+    /// The kernel has statistics of its own.
+    #[cfg(not(feature = "dpdk"))]
+    pub(crate) fn complete(&self, _: &mut Stats, _: &[Totals], _: Duration) {}
 }
 
 impl Datapath {
@@ -74,6 +96,15 @@ impl Datapath {
             Path::Kernel(_) => "no".to_owned(),
             #[cfg(feature = "dpdk")]
             Path::Dpdk(_) => DpdkPath::version(),
+        }
+    }
+
+    /// What tells of it until [`Kept`] is dropped.
+    pub(crate) fn monitor(&self) -> Monitor {
+        match &self.path {
+            Path::Kernel(_) => Monitor::default(),
+            #[cfg(feature = "dpdk")]
+            Path::Dpdk(path) => Monitor { dpdk: Some(path.monitor()) },
         }
     }
 

@@ -1,5 +1,7 @@
 //! Statistics for people: what there is, how much in all, how fast at present.
 
+mod ports;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -7,6 +9,8 @@ use std::time::Duration;
 use hioload::config::AdminAddress;
 use hioload::{MetricKind, Totals};
 use serde::Deserialize;
+
+use self::ports::Ports;
 
 /// What `GET /stats` answers, as far as it is shown here. It may be of another version.
 #[derive(Debug, Deserialize)]
@@ -19,6 +23,8 @@ pub(super) struct Sample {
     totals: BTreeMap<String, u64>,
     workers: Vec<BTreeMap<String, u64>>,
     publish_to_write: Option<Latency>,
+    #[serde(flatten)]
+    ports: Ports,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,7 +50,10 @@ const ROWS: [(&str, Unit); 7] = [
 const DROPPED: &str = "deliveries_dropped_";
 
 /// Shown above the table, or of no use to people.
-const ELSEWHERE: [&str; 4] = ["connections", "sessions_opened", "sessions_closed", "turns"];
+const ELSEWHERE: [&str; 5] = ["connections", "sessions_opened", "sessions_closed", "turns", BUSY];
+
+/// Nanoseconds in which a worker had something to do.
+const BUSY: &str = "busy_ns";
 
 /// The probe that is the number of clients.
 const ACTIVE_CLIENTS: &str = "active_clients";
@@ -65,7 +74,9 @@ pub(super) fn report(
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = head(&mut text, address, after);
+    let _ = busy(&mut text, before, after, between);
     let _ = Table { before, after, between }.write(&mut text);
+    let _ = ports::write(&mut text, &before.ports, &after.ports, between);
     let _ = latency(&mut text, after);
     let _ = probes(&mut text, after);
     text
@@ -83,6 +94,23 @@ fn head(text: &mut String, address: &AdminAddress, sample: &Sample) -> fmt::Resu
     let since = grouped(total("sessions_opened"));
     writeln!(text, "{:<14}{} now, {since} since the start", "clients", grouped(clients))?;
     writeln!(text, "{:<14}{} now", "connections", grouped(total("connections")))
+}
+
+/// The part of their time that the workers needed.
+fn busy(text: &mut String, before: &Sample, after: &Sample, between: Duration) -> fmt::Result {
+    let workers = after.workers.iter().zip(&before.workers);
+    let busy: Vec<u64> = workers
+        .filter_map(|(after, before)| Some(after.get(BUSY)?.saturating_sub(*before.get(BUSY)?)))
+        .collect();
+    let (count, sum) = (busy.len() as u64, busy.iter().sum::<u64>());
+    match busy.iter().max() {
+        Some(most) => {
+            let (mean, most) = (percent(sum / count, between), percent(*most, between));
+            writeln!(text, "{:<14}{mean} on average, {most} the busiest", "busy")
+        }
+        // It is of a version that does not tell.
+        None => Ok(()),
+    }
 }
 
 struct Table<'a> {
@@ -168,12 +196,28 @@ impl Table<'_> {
         (count(self.after), self.rate(count(self.before), count(self.after)))
     }
 
-    /// Rounded; zero where another process has begun to count anew.
     fn rate(&self, before: u64, after: u64) -> u64 {
-        let millis = self.between.as_millis().max(1);
+        Rate(self.between).of(before, after)
+    }
+}
+
+/// How much comes in a second of this time.
+#[derive(Clone, Copy)]
+struct Rate(Duration);
+
+impl Rate {
+    /// Rounded; zero where another process has begun to count anew.
+    fn of(self, before: u64, after: u64) -> u64 {
+        let millis = self.0.as_millis().max(1);
         let scaled = u128::from(after.saturating_sub(before)) * 1000 + millis / 2;
         u64::try_from(scaled / millis).unwrap_or(u64::MAX)
     }
+}
+
+/// The part of a time that so many nanoseconds are: `12 %`.
+fn percent(ns: u64, of: Duration) -> String {
+    let share = u128::from(ns) * 100 / of.as_nanos().max(1);
+    format!("{} %", share.min(100))
 }
 
 /// Since the start: a histogram cannot be read for a second alone.
@@ -267,6 +311,7 @@ mod tests {
     use super::*;
 
     fn sample(sent: u64, refusals: u64) -> Sample {
+        let busy_ns = sent * 100_000;
         let text = format!(
             r#"{{"state":"serving","version":"1.2.3","datapath":"kernel","uptime_s":273906,
                 "probes":{{"active_clients":1000,"rooms\u001b":7}},
@@ -276,7 +321,7 @@ mod tests {
                     "bytes_received":1023,"bytes_sent":1288490189,"writes":99,"turns":5,
                     "http_refusals":{refusals},"pong_timeouts":0}},
                 "publish_to_write":{{"count":2,"p50_us":1.0,"p99_us":999.0,"max_us":1234567.8}},
-                "workers":[{{}},{{}}],"session_shards":[0],"from_a_later_version":{{}}}}"#
+                "workers":[{{"busy_ns":{busy_ns}}},{{"busy_ns":0}}],"session_shards":[0],"from_a_later_version":{{}}}}"#
         );
         serde_json::from_str(&text).expect("a sample")
     }
@@ -296,6 +341,7 @@ mod tests {
                 "workers       2",
                 "clients       1,000 now, 1,234 since the start",
                 "connections   1,002 now",
+                "busy          10 % on average, 20 % the busiest",
                 "",
                 "                                          in all      per second",
                 "messages received                             12               0",

@@ -13,6 +13,7 @@ use hioload_net::MemoryStreams;
 
 use super::peer::Peer;
 use super::{Client, ClientRequest, Response};
+use crate::datapath::Monitor;
 use crate::{Builder, Handle, StartError, Stats};
 
 /// Ports that unnamed peers have, one after the other.
@@ -50,7 +51,7 @@ impl Harness {
         let config = builder.config.clone();
         let (streams, wakers) = memory_streams(workers);
         let Assembly { controls, parts } = assemble(&config, &wakers);
-        let built = builder.build(controls, "memory");
+        let built = builder.build(controls, "memory", Monitor::default());
         let turned = HandTurned::new(parts, streams, &built.handler, &built.site, &config);
         let net = Net { workers: Box::new(turned), peers: Vec::new() };
         Ok(Self { net: Rc::new(RefCell::new(net)), handle: built.handle })

@@ -7,5 +7,7 @@ mod metrics;
 mod protection;
 mod scene;
 mod sessions;
+#[path = "../common/table.rs"]
+mod table;
 #[cfg(unix)]
 mod unix_socket;

@@ -1,10 +1,10 @@
 //! What Prometheus scrapes, and what `METRICS.md` says of it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use crate::client::{Answer, connect, exchange, get, request};
 use crate::scene::{Scene, build};
+use crate::table;
 
 /// An appliance with one client and one probe, so that it exports all it can.
 fn scene() -> Scene {
@@ -52,65 +52,17 @@ fn who_asks_for_open_metrics_gets_it() {
     }
 }
 
-const DOCUMENTED: &str = include_str!("../../METRICS.md");
-
 #[test]
 fn the_table_in_the_documentation_is_what_is_exported() {
     let scrape = get(scene().admin(), "/metrics").body;
-    let exported = rows(&scrape);
-    let documented: BTreeSet<&str> =
-        DOCUMENTED.lines().filter(|line| line.starts_with("| `hioload_")).collect();
-
-    let lines = |rows: Vec<&str>| rows.iter().map(|row| format!("  {row}\n")).collect::<String>();
-    let expected: BTreeSet<&str> = exported.values().map(String::as_str).collect();
-    let missing = lines(expected.difference(&documented).copied().collect());
-    let stale = lines(documented.difference(&expected).copied().collect());
-    let table = lines(exported.values().map(String::as_str).collect());
-    assert!(
-        missing.is_empty() && stale.is_empty(),
-        "control/METRICS.md is not what is exported.\nAdd:\n{missing}Remove:\n{stale}\
-         The whole table as it should be:\n{table}"
-    );
+    table::assert_documented(table::always(), &table::rows(&scrape));
 }
 
 #[test]
-fn the_table_is_in_order_without_repetition() {
-    let rows = DOCUMENTED.lines().filter(|line| line.starts_with("| `hioload_"));
-    let names: Vec<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
-    assert!(names.is_sorted_by(|a, b| a < b), "{names:#?}");
-}
-
-/// The table that documents a scrape: rows by name.
-fn rows(scrape: &str) -> BTreeMap<&str, String> {
-    let mut help = BTreeMap::new();
-    let mut rows = BTreeMap::new();
-    for line in scrape.lines() {
-        if let Some((name, text)) = comment(line, "# HELP ") {
-            help.insert(name, text);
-        } else if let Some((name, kind)) = comment(line, "# TYPE ") {
-            let (unit, text) = (unit(name), help[name]);
-            rows.insert(name, format!("| `{name}` | {kind} | {unit} | {text} |"));
-        } else {
-            let name = line.split(['{', ' ']).next().unwrap_or_default();
-            let suffixes = ["_bucket", "_sum", "_count"];
-            let family = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
-            let known = rows.contains_key(name) || family.is_some_and(|it| rows.contains_key(it));
-            assert!(known, "a sample without a family: {line}");
-        }
-    }
-    rows
-}
-
-fn comment<'a>(line: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
-    line.strip_prefix(mark)?.split_once(' ')
-}
-
-/// The unit of a metric is a word of its name; what only counts has none.
-fn unit(name: &str) -> &'static str {
-    let has = |word: &str| name.split('_').any(|there| there == word);
-    match (has("seconds"), has("bytes")) {
-        (true, _) => "seconds",
-        (_, true) => "bytes",
-        _ => "",
+fn the_tables_are_in_order_without_repetition() {
+    for documented in [table::always(), table::over_dpdk()] {
+        let names: Vec<&str> =
+            table::documented(documented).filter_map(|row| row.split('`').nth(1)).collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:#?}");
     }
 }

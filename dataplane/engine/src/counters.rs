@@ -160,7 +160,7 @@ counters! {
     handler_panics: Counter,
     /// Turns of the worker loop
     turns: Counter,
-    /// Nanoseconds in which the worker had something to do
+    /// Time in which the workers had something to do
     busy_ns: Counter,
 }
 

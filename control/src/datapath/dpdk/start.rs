@@ -12,14 +12,15 @@ use hioload_config::{
     SessionsMax,
 };
 use hioload_dpdk::{
-    Eal, EalOptions, LcoreId, Lcores, LogLevel, Memory, Mempool, MempoolOptions, Offloads,
-    Port as DevicePort, PortOptions as DeviceOptions, Started, StartedPort,
+    Eal, EalOptions, LcoreId, Lcores, LogLevel, Memory, Mempool, MempoolError, MempoolOptions,
+    Offloads, Port as DevicePort, PortOptions as DeviceOptions, Started, StartedPort,
 };
 use hioload_mem::affinity::allowed_cpus;
 use hioload_net::{
     DpdkPort, Handover, HashKey, Idle, PortOptions, Routers, StackPort, StackStats, StackWaker,
 };
 
+use super::monitor::{Monitor, Watched, WatchedLcore};
 use super::watch::LinkWatch;
 use super::{DpdkError, DpdkPath, PortsKept, Seat};
 use crate::ports;
@@ -63,16 +64,29 @@ pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
             time_wait_max: capacity.time_wait_per_lcore,
         });
     }
-    let mut started = Vec::new();
+    let mut watched = Watched {
+        ports: Vec::new(),
+        pools: Vec::new(),
+        lcores: seats.iter().zip(&lcores).map(|(seat, lcore)| watched_lcore(seat, lcore)).collect(),
+    };
     for (index, port) in config.dpdk.ports.iter().enumerate() {
-        started.push(start_port(&eal, config, index, port, &lcores, &mut seats)?);
+        start_port(&eal, config, index, port, &lcores, &mut seats, &mut watched)?;
     }
+    let started = watched.ports.clone();
     for (seat, lcore) in seats.iter_mut().zip(&lcores) {
         seat.idle = idle(config, lcore, &started);
     }
     let addresses = addresses(config, &listen);
-    let kept = PortsKept { _watch: LinkWatch::start(started.clone())?, _ports: started };
+    let kept = PortsKept {
+        _watch: LinkWatch::start(started.clone())?,
+        _ports: started,
+        monitor: Monitor::new(watched),
+    };
     Ok(DpdkPath { eal, addresses, seats: VecDeque::from(seats), capacity, kept })
+}
+
+fn watched_lcore(seat: &Seat, lcore: &Lcore) -> WatchedLcore {
+    WatchedLcore { cpu: lcore.cpu, stats: Arc::clone(&seat.stats), queues: Vec::new() }
 }
 
 fn check_cpus(lcores: &[Lcore]) -> Result<(), DpdkError> {
@@ -142,7 +156,7 @@ fn eal_options(config: &Config, capacity: &Capacity, lcores: &[Lcore]) -> EalOpt
     }
 }
 
-/// Starts a port with a queue pair for each of its lcores.
+/// Starts a port with a queue pair for each of its lcores, and adds what is to be watched of it.
 fn start_port(
     eal: &Eal,
     config: &Config,
@@ -150,16 +164,17 @@ fn start_port(
     port: &Port,
     lcores: &[Lcore],
     seats: &mut [Seat],
-) -> Result<StartedPort, DpdkError> {
+    watched: &mut Watched,
+) -> Result<(), DpdkError> {
     let key = format!("dpdk.port[{index}]");
     let wrong = |source| DpdkError::Port { key: key.clone(), source };
     let device = DevicePort::find(eal, port.device.name()).map_err(wrong)?;
     let served: Vec<usize> =
         (0..lcores.len()).filter(|place| lcores[*place].ports.contains(&index)).collect();
-    let pool = |kind: &str, place: usize, size: MbufPool| {
+    let mut pool = |kind: &str, place: usize, size: MbufPool| {
         let node =
             if config.dpdk.huge_pages { u32::try_from(lcores[place].node).ok() } else { None };
-        Mempool::new(
+        let pool = Mempool::new(
             eal,
             &MempoolOptions {
                 name: format!("{kind}_{index}_{place}"),
@@ -168,10 +183,13 @@ fn start_port(
                 data_bytes: u16::try_from(size.data_room_bytes).unwrap_or(u16::MAX),
                 node,
             },
-        )
+        )?;
+        watched.pools.push((pool.clone(), node));
+        Ok(pool)
     };
-    let receive = |place: &usize| pool("rx", *place, receive_pool(config, port));
-    let rx_pools: Vec<Mempool> = served.iter().map(receive).collect::<Result<_, _>>()?;
+    let mut receive = |place: &usize| pool("rx", *place, receive_pool(config, port));
+    let rx_pools: Vec<Mempool> =
+        served.iter().map(&mut receive).collect::<Result<_, MempoolError>>()?;
     let options = DeviceOptions {
         mtu: port.mtu,
         rx_descriptors: port.rx_descriptors,
@@ -197,8 +215,10 @@ fn start_port(
             speaks: number == 0,
         };
         seats[place].ports.push(StackPort { port: queue, options, handover });
+        watched.lcores[place].queues.push((started.name().to_owned(), number));
     }
-    Ok(started)
+    watched.ports.push(started);
+    Ok(())
 }
 
 /// All routes of a port, those by its gateways included.
