@@ -184,7 +184,7 @@ impl Appliance {
             addresses = %addresses.join(","),
             datapath = %self.datapath(),
             workers = self.workers(),
-            dpdk,
+            %dpdk,
             admin = %self.admin_address().as_deref().unwrap_or("off"),
             "serving"
         );

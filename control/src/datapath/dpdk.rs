@@ -131,9 +131,10 @@ impl DpdkPath {
         start::open(config)
     }
 
-    /// As DPDK says it: `DPDK 22.11.11`.
+    /// Without the name: `22.11.11`.
     pub(super) fn version() -> String {
-        Eal::version()
+        let version = Eal::version();
+        version.strip_prefix("DPDK ").unwrap_or(&version).to_owned()
     }
 
     pub(super) fn monitor(&self) -> Monitor {
