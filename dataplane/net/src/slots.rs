@@ -70,6 +70,11 @@ impl<T> FlowSlots<T> {
         Some((flow, slot.value.as_mut()?))
     }
 
+    /// Likewise, to be looked at.
+    pub(crate) fn peek(&self, index: usize) -> Option<&T> {
+        self.slots.get(index)?.value.as_ref()
+    }
+
     pub(crate) fn remove(&mut self, flow: FlowId) -> Option<T> {
         let slot = self.slots.get_mut(flow.index as usize)?;
         if slot.generation != flow.generation {

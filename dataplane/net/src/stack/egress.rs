@@ -1,10 +1,14 @@
 //! From what sockets have to say to frames, now or when it is due.
 
+use std::time::Instant;
+
 use smoltcp::time::Instant as StackInstant;
 
 use super::StackStreams;
+use super::attached::Attached;
 use super::device::{IpDevice, Sent};
-use super::flow::{NEVER, Stage};
+use super::flow::{Flow, NEVER, Stage};
+use super::table::Entry;
 use crate::{Event, FlowId, FramePort};
 
 /// Segments that one look at a flow sends at most: more than any ring holds, of ordinary ones.
@@ -15,19 +19,10 @@ const SLOTS_AHEAD: usize = 16;
 const SOCKETS_AHEAD: usize = 8;
 
 impl<P: FramePort> StackStreams<'_, P> {
-    /// Has a flow send what is new in its ring, and says whether a look at its deadlines is due:
-    /// those of what is sent are a round trip or more away, and one is known already most times.
-    pub(super) fn send_new(&mut self, id: FlowId) -> bool {
-        let Some(flow) = self.flows.get(id) else { return false };
-        let (wanted, wake_at) = (flow.unsent, flow.wake_at);
-        let sent = self.emit(id, |rest| rest > 0);
-        sent.payload_bytes < wanted || wake_at > self.at + RETRANSMISSION_TIMEOUT_MIN
-    }
-
     /// Has a flow say all that it has to say at this moment, and notes when it will have more.
     pub(super) fn advance(&mut self, id: FlowId) {
         if self.due_at(id).is_some_and(|due| due <= self.at) {
-            self.emit(id, |_| true);
+            self.emit(id);
         }
         self.schedule(id);
     }
@@ -102,8 +97,8 @@ impl<P: FramePort> StackStreams<'_, P> {
         }
         expired.clear();
         self.expired = expired;
-        while let Some(remains) = self.time_waits.expire(self.at) {
-            self.map.remove(&remains.key);
+        while let Some((place, remains)) = self.time_waits.expire(self.at) {
+            self.map.remove(&remains.key, Entry::TimeWait(place));
         }
         found
     }
@@ -115,34 +110,65 @@ impl<P: FramePort> StackStreams<'_, P> {
         attached.ip.poll_at(self.at, &flow.set)
     }
 
-    /// Sends segments of a flow, as long as it has some and `go_on` says so of the new bytes that
-    /// are left.
-    fn emit(&mut self, id: FlowId, go_on: impl Fn(u32) -> bool) -> Sent {
-        let mut all = Sent::default();
-        let Some(flow) = self.flows.get_mut(id) else { return all };
-        let attached = &mut self.ports[flow.key.port()];
-        attached.aim(self.now, flow.link, flow.router);
-        for _ in 0..SEGMENTS_PER_LOOK {
-            attached.output.sent = Sent::default();
-            let mut device = IpDevice { output: &mut attached.output, packet: None };
-            attached.ip.poll_egress(self.at, &mut device, &mut flow.set);
-            let sent = attached.output.sent;
-            if sent.segments == 0 {
-                break;
-            }
-            flow.unsent = flow.unsent.saturating_sub(sent.payload_bytes);
-            flow.sent_until = sent.until;
-            flow.acknowledged = sent.acknowledged;
-            all.segments += sent.segments;
-            all.payload_bytes += sent.payload_bytes;
-            if !go_on(flow.unsent) {
-                break;
-            }
-        }
-        self.stack_counters.segments_out += u64::from(all.segments);
-        self.counters.writes += u64::from(all.segments);
-        all
+    /// Has a flow send all that it has to send now.
+    fn emit(&mut self, id: FlowId) {
+        let Self { flows, ports, now, at, .. } = self;
+        let Some(flow) = flows.get_mut(id) else { return };
+        let sent = emit(flow, &mut ports[flow.key.port()], (*now, *at), |_| true);
+        self.count_sent(sent);
     }
+
+    #[inline]
+    pub(super) fn count_sent(&mut self, sent: Sent) {
+        self.stack_counters.segments_out += u64::from(sent.segments);
+        self.counters.writes += u64::from(sent.segments);
+    }
+}
+
+/// Has a flow send what is new in its ring. Says what it sent, and whether a look at its deadlines
+/// is due: those of what is sent are a round trip or more away, and one is known already most
+/// times.
+#[inline]
+pub(super) fn send_new<P: FramePort>(
+    flow: &mut Flow<'_>,
+    attached: &mut Attached<P>,
+    (now, at): (Instant, StackInstant),
+) -> (Sent, bool) {
+    let wanted = flow.unsent;
+    let sent = emit(flow, attached, (now, at), |rest| rest > 0);
+    let is_known = flow.wake_at <= at + RETRANSMISSION_TIMEOUT_MIN;
+    (sent, sent.payload_bytes < wanted || !is_known)
+}
+
+/// Sends segments of a flow, as long as it has some and `go_on` says so of the new bytes that are
+/// left.
+#[inline]
+fn emit<P: FramePort>(
+    flow: &mut Flow<'_>,
+    attached: &mut Attached<P>,
+    (now, at): (Instant, StackInstant),
+    go_on: impl Fn(u32) -> bool,
+) -> Sent {
+    let mut all = Sent::default();
+    attached.aim(now, flow.link, flow.router);
+    for _ in 0..SEGMENTS_PER_LOOK {
+        attached.output.sent = Sent::default();
+        let mut device = IpDevice { output: &mut attached.output, packet: None };
+        attached.ip.poll_egress(at, &mut device, &mut flow.set);
+        let sent = attached.output.sent;
+        if sent.segments == 0 {
+            break;
+        }
+        flow.unsent = flow.unsent.saturating_sub(sent.payload_bytes);
+        flow.sent_until = sent.until;
+        flow.acknowledged = sent.acknowledged;
+        all.segments += sent.segments;
+        all.payload_bytes += sent.payload_bytes;
+        if !go_on(flow.unsent) {
+            break;
+        }
+    }
+    all
 }
 
 /// No timer of data that was just sent fires before (RFC 6298 section 2.4).

@@ -9,8 +9,8 @@ use super::link::Link;
 use super::options::RouterId;
 use super::rings::Wired;
 use super::table::FlowKey;
-use crate::ReadState;
 use crate::queue::Queue;
+use crate::{FlushState, ReadState};
 
 /// No moment: later than any.
 pub(crate) const NEVER: Instant = Instant::from_micros_const(i64::MAX);
@@ -126,6 +126,17 @@ impl<'a> Flow<'a> {
     pub(crate) fn has_room(&self) -> bool {
         let socket = self.socket();
         socket.send_queue() <= socket.send_capacity() / 2
+    }
+
+    /// What a flush ended with.
+    pub(crate) fn flush_state(&self) -> FlushState {
+        if !self.queue.is_empty() {
+            FlushState::Blocked
+        } else if self.finish == Finish::Done {
+            FlushState::Finished
+        } else {
+            FlushState::Drained
+        }
     }
 
     /// What reading ends with once the receive ring is empty.

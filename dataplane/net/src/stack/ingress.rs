@@ -9,7 +9,7 @@ use super::flow::Stage;
 use super::handover::Refused;
 use super::link::{EtherType, Header, Link, LinkError, is_group};
 use super::packet::{self, Content, Flags, PacketError, Segment};
-use super::table::{Entry, FlowKey};
+use super::table::{Entry, FlowKey, KeyHash};
 use crate::{BURST_MAX, Event, FlowId, FramePort, PortFrame, RxChecksum};
 
 /// Bursts that a turn takes in of a port at most: a turn sends a thousand segments, and each may
@@ -27,7 +27,8 @@ pub(super) enum Arrival {
         packet_at: usize,
         packet_bytes: usize,
         key: FlowKey,
-        /// Where its flow was when the burst came.
+        hash: KeyHash,
+        /// Where its flow was when the burst came, most likely.
         place: u32,
         segment: Segment,
     },
@@ -64,7 +65,7 @@ impl<P: FramePort> StackStreams<'_, P> {
     /// had, and how many there were in all.
     ///
     /// In rounds, so that what a frame needs comes into the caches while the others are looked at:
-    /// the places of flows first, then their sockets.
+    /// where its flow is, the flow, its socket.
     fn receive_burst(&mut self, port: usize) -> (usize, usize) {
         let mut frames = std::mem::take(&mut self.burst);
         let attached = &mut self.ports[port];
@@ -87,8 +88,8 @@ impl<P: FramePort> StackStreams<'_, P> {
             }
         }
         for arrival in &mut arrivals {
-            if let Arrival::Segment { key, place, .. } = arrival
-                && let Some(Entry::Flow(found)) = self.map.get(key)
+            if let Arrival::Segment { hash, place, .. } = arrival
+                && let Some(Entry::Flow(found)) = self.map.candidate(*hash)
             {
                 *place = found;
                 self.flows.prefetch_at(found as usize);
@@ -169,23 +170,32 @@ impl<P: FramePort> StackStreams<'_, P> {
         let port = u8::try_from(port).unwrap_or(u8::MAX);
         let Segment { source, source_port, destination_port, .. } = segment;
         let key = FlowKey::new(source, source_port, destination_port, address, port);
-        let place = NOWHERE;
-        arrivals.push(Arrival::Segment { link, packet_at, packet_bytes, key, place, segment });
+        let hash = self.map.hash(&key);
+        self.map.prefetch(hash);
+        arrivals.push(Arrival::Segment {
+            link,
+            packet_at,
+            packet_bytes,
+            key,
+            hash,
+            place: NOWHERE,
+            segment,
+        });
         Ok(())
     }
 
     /// Takes a frame in that so many other workers have not known.
     fn take_in(&mut self, port: usize, frame: P::Frame, arrival: &Arrival, hops: usize) {
         match *arrival {
-            Arrival::Segment { link, packet_at, packet_bytes, key, place, ref segment } => {
+            Arrival::Segment { link, packet_at, packet_bytes, key, hash, place, ref segment } => {
                 self.stack_counters.segments_in += 1;
                 let packet = &frame[packet_at..packet_at + packet_bytes];
-                // Another flow may have come to be there since, which has another key.
+                // It may be another one, or have gone since.
                 let there = self.flows.at(place as usize);
                 if let Some((id, _)) = there.filter(|(_, flow)| flow.key == key) {
                     return self.receive_segment(id, link, packet, segment);
                 }
-                match self.map.get(&key) {
+                match self.look_up(&key, hash) {
                     Some(Entry::Flow(place)) => {
                         if let Some((id, _)) = self.flows.at(place as usize) {
                             self.receive_segment(id, link, packet, segment);
@@ -210,6 +220,13 @@ impl<P: FramePort> StackStreams<'_, P> {
             }
             Arrival::Dropped => {}
         }
+    }
+
+    fn look_up(&self, key: &FlowKey, hash: KeyHash) -> Option<Entry> {
+        self.map.find(hash, |entry| match entry {
+            Entry::Flow(place) => self.flows.peek(place as usize).is_some_and(|it| it.key == *key),
+            Entry::TimeWait(place) => self.time_waits.get(place).is_some_and(|it| it.key == *key),
+        })
     }
 
     /// A segment of a connection that is not known here: it may be on another worker.
@@ -304,7 +321,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         let Some(remains) = self.time_waits.get(place).copied() else { return };
         if segment.flags.is_opening() && remains.gives_way_to(segment.sequence) {
             self.time_waits.remove(place);
-            self.map.remove(&key);
+            self.map.remove(&key, Entry::TimeWait(place));
             self.receive_new(port, link, packet, key, segment);
             return;
         }

@@ -60,7 +60,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         let mut flow = Flow::new(wired, key, link, router);
         flow.deadline = self.at + duration(HALF_OPEN_TIME);
         let id = self.flows.insert(flow);
-        self.map.insert(key, Entry::Flow(id.index));
+        self.map.insert(&key, Entry::Flow(id.index));
         self.half_open.push_back(id);
         self.half_open_len += 1;
         self.live += 1;
@@ -176,8 +176,9 @@ impl<P: FramePort> StackStreams<'_, P> {
         self.free(id);
         let Self { time_waits, map, at, .. } = self;
         let remains = Remains { key, sent_until, received_until };
-        let place = time_waits.insert(remains, *at, |gone| map.remove(&gone.key));
-        map.insert(key, Entry::TimeWait(place));
+        let gone = |place, gone: Remains| map.remove(&gone.key, Entry::TimeWait(place));
+        let place = time_waits.insert(remains, *at, gone);
+        map.insert(&key, Entry::TimeWait(place));
     }
 
     /// Has a flow that is about to be forgotten say its last word.
@@ -215,7 +216,7 @@ impl<P: FramePort> StackStreams<'_, P> {
     /// Frees the place and the socket of a flow.
     pub(super) fn free(&mut self, id: FlowId) {
         let Some(mut flow) = self.flows.remove(id) else { return };
-        self.map.remove(&flow.key);
+        self.map.remove(&flow.key, Entry::Flow(id.index));
         self.outbound.clear(&mut flow.queue);
         self.rings.give_back(Wired { set: flow.set, ring: flow.ring });
         self.live -= 1;

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hioload_buffer::{Frame, FrameId};
-use smoltcp::socket::tcp::State;
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::tcp::{Socket, State};
 
 use super::StackStreams;
+use super::device::Sent;
+use super::egress::send_new;
 use super::flow::{Finish, Flow, Stage};
+use crate::queue::Outbound;
 use crate::{
     Backlog, BacklogMax, Event, FlowId, FlushState, Flushed, FramePort, Held, Place, Polled,
     ReadState, StreamCounters, Streams, Wake,
@@ -22,49 +26,6 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
 
     fn open_flow_mut(&mut self, id: FlowId) -> Option<&mut Flow<'a>> {
         self.flows.get_mut(id).filter(|flow| flow.stage == Stage::Open)
-    }
-
-    /// Copies what is queued into the send ring, as far as there is room; returns the messages
-    /// that were completed, and the bytes.
-    fn fill(&mut self, id: FlowId) -> (u32, usize) {
-        let Self { flows, outbound, .. } = self;
-        let Some(flow) = flows.get_mut(id) else { return (0, 0) };
-        let (mut messages, mut bytes) = (0, 0);
-        // The room may wrap around the end of the ring.
-        for _ in 0..2 {
-            if flow.queue.backlog().bytes == 0 {
-                break;
-            }
-            let pending = outbound.pending(&flow.queue);
-            let socket = flow.set.get_mut::<smoltcp::socket::tcp::Socket<'_>>(
-                smoltcp::iface::SocketHandle::default(),
-            );
-            let Ok(copied) = socket.send(|room| {
-                let mut end = 0;
-                for frame in pending {
-                    let len = frame.len().min(room.len() - end);
-                    room[end..end + len].copy_from_slice(&frame[..len]);
-                    end += len;
-                    if end == room.len() {
-                        break;
-                    }
-                }
-                (end, end)
-            }) else {
-                break;
-            };
-            messages += outbound.advance(&mut flow.queue, copied);
-            bytes += copied;
-            if copied == 0 {
-                break;
-            }
-        }
-        // Frames without bytes are left.
-        if flow.queue.backlog().bytes == 0 && !flow.queue.is_empty() {
-            messages += outbound.advance(&mut flow.queue, 0);
-        }
-        flow.unsent += u32::try_from(bytes).unwrap_or(u32::MAX);
-        (messages, bytes)
     }
 
     /// Ends our direction once all is in the send ring.
@@ -197,26 +158,32 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
 
     fn flush(&mut self, id: FlowId) -> Flushed {
         let mut flushed = Flushed { messages: 0, bytes: 0, state: FlushState::Drained };
-        let Some(flow) = self.open_flow(id) else { return flushed };
+        let Self { flows, outbound, ports, now, at, .. } = self;
+        let Some(flow) = flows.get_mut(id).filter(|flow| flow.stage == Stage::Open) else {
+            return flushed;
+        };
         if let ReadState::Lost(kind) = flow.read_state() {
             flushed.state = FlushState::Lost(kind);
             return flushed;
         }
-        (flushed.messages, flushed.bytes) = self.fill(id);
+        (flushed.messages, flushed.bytes) = fill(flow, outbound);
+        let (mut sent, mut is_due) = (Sent::default(), false);
+        if flushed.bytes > 0 {
+            (sent, is_due) = send_new(flow, &mut ports[flow.key.port()], (*now, *at));
+        }
+        flow.blocked = !flow.queue.is_empty();
+        flushed.state = flow.flush_state();
+        let ends = flow.finish == Finish::Asked;
+
         self.counters.bytes_out += flushed.bytes as u64;
-        if flushed.bytes > 0 && self.send_new(id) {
+        self.count_sent(sent);
+        if is_due {
             self.schedule(id);
         }
-        self.finish_when_empty(id);
-        let Some(flow) = self.open_flow_mut(id) else { return flushed };
-        flow.blocked = !flow.queue.is_empty();
-        flushed.state = if flow.blocked {
-            FlushState::Blocked
-        } else if flow.finish == Finish::Done {
-            FlushState::Finished
-        } else {
-            FlushState::Drained
-        };
+        if ends {
+            self.finish_when_empty(id);
+            flushed.state = self.open_flow(id).map_or(flushed.state, Flow::flush_state);
+        }
         flushed
     }
 
@@ -254,4 +221,42 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
     fn counters(&self) -> StreamCounters {
         self.counters
     }
+}
+
+/// Copies what is queued into the send ring, as far as there is room; returns the messages that
+/// were completed, and the bytes.
+fn fill(flow: &mut Flow<'_>, outbound: &mut Outbound) -> (u32, usize) {
+    let (mut messages, mut bytes) = (0, 0);
+    // The room may wrap around the end of the ring.
+    for _ in 0..2 {
+        if flow.queue.backlog().bytes == 0 {
+            break;
+        }
+        let pending = outbound.pending(&flow.queue);
+        let socket: &mut Socket<'_> = flow.set.get_mut(SocketHandle::default());
+        let copied = socket.send(|room| {
+            let mut end = 0;
+            for frame in pending {
+                let len = frame.len().min(room.len() - end);
+                room[end..end + len].copy_from_slice(&frame[..len]);
+                end += len;
+                if end == room.len() {
+                    break;
+                }
+            }
+            (end, end)
+        });
+        let Ok(copied) = copied else { break };
+        if copied == 0 {
+            break;
+        }
+        messages += outbound.advance(&mut flow.queue, copied);
+        bytes += copied;
+    }
+    // Frames without bytes may be left.
+    if flow.queue.backlog().bytes == 0 && !flow.queue.is_empty() {
+        messages += outbound.advance(&mut flow.queue, 0);
+    }
+    flow.unsent += u32::try_from(bytes).unwrap_or(u32::MAX);
+    (messages, bytes)
 }

@@ -1,6 +1,5 @@
 //! Which flow a segment belongs to.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
@@ -78,59 +77,220 @@ pub(crate) enum Entry {
     TimeWait(u32),
 }
 
-/// All connections of a worker.
-#[derive(Debug)]
+/// The hash of a [`FlowKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyHash(u32);
+
+/// All connections of a worker: where each is, by the hash of its key. The keys themselves are
+/// there, and nowhere else, so that a bucket is eight bytes and a look at it one cache line, which
+/// can be fetched ahead.
+///
+/// A bucket is taken by linear probing, and never more than half of them are.
 pub(crate) struct FlowMap {
-    entries: HashMap<FlowKey, Entry, HashKey>,
+    key: HashKey,
+    buckets: Vec<Bucket>,
+    len: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bucket {
+    hash: u32,
+    /// [`EMPTY`], or a place and [`TIME_WAIT`].
+    entry: u32,
+}
+
+const EMPTY: u32 = u32::MAX;
+const TIME_WAIT: u32 = 1 << 31;
+
+impl Entry {
+    fn packed(self) -> u32 {
+        match self {
+            Self::Flow(place) => place,
+            Self::TimeWait(place) => place | TIME_WAIT,
+        }
+    }
+
+    fn of(packed: u32) -> Self {
+        if packed & TIME_WAIT == 0 {
+            Self::Flow(packed)
+        } else {
+            Self::TimeWait(packed & !TIME_WAIT)
+        }
+    }
 }
 
 impl FlowMap {
     /// Has room for `capacity` from the beginning: growing would stop the worker for as long as it
     /// takes to move all.
     pub(crate) fn new(capacity: usize, key: HashKey) -> Self {
-        Self { entries: HashMap::with_capacity_and_hasher(capacity, key) }
+        let buckets = capacity.max(4).saturating_mul(2).next_power_of_two();
+        Self { key, buckets: vec![Bucket { hash: 0, entry: EMPTY }; buckets], len: 0 }
     }
 
     #[inline]
-    pub(crate) fn get(&self, key: &FlowKey) -> Option<Entry> {
-        self.entries.get(key).copied()
+    #[expect(clippy::cast_possible_truncation, reason = "all bits of the hash are as good")]
+    pub(crate) fn hash(&self, key: &FlowKey) -> KeyHash {
+        KeyHash(self.key.hash_one(key) as u32)
     }
 
-    pub(crate) fn insert(&mut self, key: FlowKey, entry: Entry) {
-        self.entries.insert(key, entry);
+    /// Has what [`candidate`](Self::candidate) needs come into the caches.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: KeyHash) {
+        hioload_mem::prefetch(&self.buckets[self.home(hash.0)]);
     }
 
-    pub(crate) fn remove(&mut self, key: &FlowKey) {
-        self.entries.remove(key);
+    /// The first connection with this hash, which another one may share.
+    #[inline]
+    pub(crate) fn candidate(&self, hash: KeyHash) -> Option<Entry> {
+        self.find(hash, |_| true)
+    }
+
+    /// The connection with this hash of which `is_it` says that it is the right one.
+    pub(crate) fn find(&self, hash: KeyHash, is_it: impl Fn(Entry) -> bool) -> Option<Entry> {
+        let mut at = self.home(hash.0);
+        loop {
+            let bucket = self.buckets[at];
+            if bucket.entry == EMPTY {
+                return None;
+            }
+            if bucket.hash == hash.0 && is_it(Entry::of(bucket.entry)) {
+                return Some(Entry::of(bucket.entry));
+            }
+            at = self.behind(at);
+        }
+    }
+
+    /// Adds a connection that is not there.
+    pub(crate) fn insert(&mut self, key: &FlowKey, entry: Entry) {
+        if (self.len + 1) * 2 > self.buckets.len() {
+            self.grow();
+        }
+        self.len += 1;
+        let KeyHash(hash) = self.hash(key);
+        self.put(Bucket { hash, entry: entry.packed() });
+    }
+
+    /// Takes a connection out, which is there as `entry`.
+    pub(crate) fn remove(&mut self, key: &FlowKey, entry: Entry) {
+        let KeyHash(hash) = self.hash(key);
+        let wanted = Bucket { hash, entry: entry.packed() };
+        let mut hole = self.home(hash);
+        while self.buckets[hole] != wanted {
+            if self.buckets[hole].entry == EMPTY {
+                return;
+            }
+            hole = self.behind(hole);
+        }
+        self.len -= 1;
+        // Whoever stands behind the hole because its own place was taken moves into it.
+        let mut at = self.behind(hole);
+        while self.buckets[at].entry != EMPTY {
+            let from_home = at.wrapping_sub(self.home(self.buckets[at].hash)) & self.mask();
+            let from_hole = at.wrapping_sub(hole) & self.mask();
+            if from_home >= from_hole {
+                self.buckets[hole] = self.buckets[at];
+                hole = at;
+            }
+            at = self.behind(at);
+        }
+        self.buckets[hole].entry = EMPTY;
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let buckets = vec![Bucket { hash: 0, entry: EMPTY }; self.buckets.len() * 2];
+        let before = std::mem::replace(&mut self.buckets, buckets);
+        before.into_iter().filter(|it| it.entry != EMPTY).for_each(|it| self.put(it));
+    }
+
+    fn put(&mut self, bucket: Bucket) {
+        let mut at = self.home(bucket.hash);
+        while self.buckets[at].entry != EMPTY {
+            at = self.behind(at);
+        }
+        self.buckets[at] = bucket;
+    }
+
+    #[inline]
+    fn mask(&self) -> usize {
+        self.buckets.len() - 1
+    }
+
+    #[inline]
+    fn home(&self, hash: u32) -> usize {
+        hash as usize & self.mask()
+    }
+
+    #[inline]
+    fn behind(&self, at: usize) -> usize {
+        (at + 1) & self.mask()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::net::IpAddr;
+
+    use proptest::prelude::*;
 
     use super::*;
 
     #[test]
-    fn a_connection_is_found_by_all_that_names_it_and_by_nothing_less() {
-        let mut map = FlowMap::new(4, HashKey(1, 2));
+    fn a_key_says_both_ends_and_differs_with_any_of_them() {
         let remote = Address::from(IpAddr::from([192, 0, 2, 1]));
         let other_remote = Address::from(IpAddr::from([192, 0, 2, 2]));
-        let key = FlowKey::new(remote, 4000, 80, 0, 0);
-        map.insert(key, Entry::Flow(7));
-        assert_eq!(map.get(&key), Some(Entry::Flow(7)));
+        let key = FlowKey::new(remote, 4000, 80, 1, 2);
         assert_eq!(key.remote(), ([192, 0, 2, 1], 4000).into());
-        assert_eq!((FlowKey::new(remote, 1, 2, 3, 4).address(), key.port()), (3, 0));
+        assert_eq!((key.address(), key.port()), (1, 2));
         for other in [
-            FlowKey::new(other_remote, 4000, 80, 0, 0),
-            FlowKey::new(remote, 4001, 80, 0, 0),
-            FlowKey::new(remote, 4000, 81, 0, 0),
+            FlowKey::new(other_remote, 4000, 80, 1, 2),
+            FlowKey::new(remote, 4001, 80, 1, 2),
+            FlowKey::new(remote, 4000, 81, 1, 2),
+            FlowKey::new(remote, 4000, 80, 0, 2),
             FlowKey::new(remote, 4000, 80, 1, 0),
-            FlowKey::new(remote, 4000, 80, 0, 1),
         ] {
-            assert_eq!(map.get(&other), None, "{other:?}");
+            assert_ne!(key, other);
         }
-        map.remove(&key);
-        assert_eq!(map.get(&key), None);
+    }
+
+    fn key(number: u16) -> FlowKey {
+        FlowKey::new(Address::from(IpAddr::from([192, 0, 2, 1])), number, 80, 0, 0)
+    }
+
+    proptest! {
+        /// Beside a `HashMap`. There are few hashes, so that most connections share theirs.
+        #[test]
+        fn connections_are_found_until_they_are_taken_out(
+            steps in prop::collection::vec((0_u16..60, any::<bool>(), any::<bool>()), 0..400),
+        ) {
+            let mut map = FlowMap::new(4, HashKey(1, 2));
+            let mut oracle: HashMap<u16, Entry> = HashMap::new();
+            for (number, inserts, waits) in steps {
+                // Numbers that share a key's hash are told apart by their entries.
+                let hashed = key(number % 10);
+                let place = u32::from(number);
+                let entry = if waits { Entry::TimeWait(place) } else { Entry::Flow(place) };
+                match oracle.get(&number).copied() {
+                    None if inserts => {
+                        map.insert(&hashed, entry);
+                        oracle.insert(number, entry);
+                    }
+                    Some(there) if !inserts => {
+                        map.remove(&hashed, there);
+                        oracle.remove(&number);
+                    }
+                    _ => map.remove(&hashed, Entry::Flow(1 << 20)),
+                }
+                prop_assert_eq!(map.len, oracle.len());
+                for number in 0..60 {
+                    let hash = map.hash(&key(number % 10));
+                    let expected = oracle.get(&number).copied();
+                    let found = map.find(hash, |entry| Some(entry) == expected);
+                    prop_assert_eq!(found, expected);
+                    prop_assert!(expected.is_none() || map.candidate(hash).is_some());
+                }
+            }
+        }
     }
 }

@@ -58,17 +58,22 @@ impl TimeWaits {
         self.len
     }
 
-    /// Takes `remains` in and returns their place; `gone` hears of those that have to go for it.
+    /// Takes `remains` in and returns their place; `gone` hears of those that have to go for it, and
+    /// their place.
     pub(crate) fn insert(
         &mut self,
         remains: Remains,
         now: Instant,
-        mut gone: impl FnMut(Remains),
+        mut gone: impl FnMut(u32, Remains),
     ) -> u32 {
         // Those that ended before their time must not pile up in the queue either.
         while self.len >= self.max.max(1) || self.queue.len() >= self.max.saturating_mul(2).max(2) {
             match self.queue.pop_front() {
-                Some(due) => self.remove_due(&due).into_iter().for_each(&mut gone),
+                Some(due) => {
+                    if let Some(remains) = self.remove_due(&due) {
+                        gone(due.place, remains);
+                    }
+                }
                 None => break,
             }
         }
@@ -96,12 +101,12 @@ impl TimeWaits {
         Some(remains)
     }
 
-    /// One that has waited long enough.
-    pub(crate) fn expire(&mut self, now: Instant) -> Option<Remains> {
+    /// One that has waited long enough, and its place.
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<(u32, Remains)> {
         while self.queue.front().is_some_and(|due| due.at <= now) {
             let due = self.queue.pop_front()?;
             if let Some(remains) = self.remove_due(&due) {
-                return Some(remains);
+                return Some((due.place, remains));
             }
         }
         None
@@ -129,11 +134,11 @@ mod tests {
     #[test]
     fn what_is_left_is_forgotten_after_a_minute() {
         let mut waits = TimeWaits::new(10);
-        let place = waits.insert(remains(1), at(0), |gone| panic!("{gone:?}"));
+        let place = waits.insert(remains(1), at(0), |_, gone| panic!("{gone:?}"));
         assert_eq!(waits.get(place), Some(&remains(1)));
-        waits.insert(remains(2), at(1), |gone| panic!("{gone:?}"));
+        waits.insert(remains(2), at(1), |_, gone| panic!("{gone:?}"));
         assert_eq!(waits.expire(at(59)), None);
-        assert_eq!(waits.expire(at(60)), Some(remains(1)));
+        assert_eq!(waits.expire(at(60)), Some((place, remains(1))));
         assert_eq!(waits.expire(at(60)), None);
         assert_eq!(waits.len(), 1);
     }
@@ -142,12 +147,12 @@ mod tests {
     fn the_oldest_makes_room_and_one_that_is_gone_already_does_not_count() {
         let mut waits = TimeWaits::new(2);
         let mut gone = Vec::new();
-        let first = waits.insert(remains(1), at(0), |it| gone.push(it));
-        waits.insert(remains(2), at(0), |it| gone.push(it));
+        let first = waits.insert(remains(1), at(0), |_, it| gone.push(it));
+        waits.insert(remains(2), at(0), |_, it| gone.push(it));
         assert_eq!(waits.remove(first), Some(remains(1)));
-        waits.insert(remains(3), at(0), |it| gone.push(it));
+        waits.insert(remains(3), at(0), |_, it| gone.push(it));
         assert_eq!(gone, []);
-        waits.insert(remains(4), at(0), |it| gone.push(it));
+        waits.insert(remains(4), at(0), |_, it| gone.push(it));
         assert_eq!((gone, waits.len()), (vec![remains(2)], 2));
     }
 
@@ -155,7 +160,7 @@ mod tests {
     fn connections_that_come_back_at_once_leave_nothing_behind() {
         let mut waits = TimeWaits::new(4);
         for _ in 0..1000 {
-            let place = waits.insert(remains(1), at(0), |gone| panic!("{gone:?}"));
+            let place = waits.insert(remains(1), at(0), |_, gone| panic!("{gone:?}"));
             assert_eq!(waits.remove(place), Some(remains(1)));
         }
         assert!(waits.queue.len() <= 8 && waits.places.len() <= 4);
