@@ -1,5 +1,6 @@
 //! Ports that DPDK drives, and an lcore for each worker.
 
+mod host;
 mod metrics;
 mod monitor;
 mod start;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hioload_config::{Capacity, CapacityError, Config};
+use hioload_dpdk::sysfs::Obstacle;
 use hioload_dpdk::{Eal, EalError, LaunchError, LcoreId, MempoolError, PortError, StartedPort};
 use hioload_engine::{Handler, WorkerParts};
 use hioload_mem::{Arena, ArenaPages};
@@ -39,6 +41,24 @@ pub enum DpdkError {
     /// The environment of DPDK does not start.
     #[error(transparent)]
     Eal(#[from] EalError),
+    /// The host is not ready.
+    #[error(transparent)]
+    Host(#[from] Obstacle),
+    /// The kernel's interface that a virtual device is to take its frames from is not there.
+    #[error(
+        "{key}: there is no interface \"{interface}\" for \"{vdev}\"; make it first (ip link add \
+         {interface} type veth peer name ...), or name one of {found}"
+    )]
+    NoInterface {
+        /// The port's table in the configuration.
+        key: String,
+        /// The virtual device.
+        vdev: String,
+        /// The interface.
+        interface: String,
+        /// Those that there are.
+        found: String,
+    },
     /// There is less memory than the configuration needs.
     #[error(transparent)]
     Capacity(#[from] CapacityError),

@@ -20,6 +20,7 @@ use hioload_net::{
     DpdkPort, Handover, HashKey, Idle, PortOptions, Routers, StackPort, StackStats, StackWaker,
 };
 
+use super::host;
 use super::monitor::{Monitor, Watched, WatchedLcore};
 use super::watch::LinkWatch;
 use super::{DpdkError, DpdkPath, PortsKept, Seat};
@@ -41,7 +42,9 @@ pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
     let listen = listen(config)?;
     let capacity = Capacity::new(config, &lcores);
     capacity.check(&config.dpdk.memory)?;
-    let eal = Eal::start(&eal_options(config, &capacity, &lcores))?;
+    let options = eal_options(config, &capacity, &lcores);
+    host::check(config, &options.memory)?;
+    let eal = Eal::start(&options)?;
 
     config.server.workers = lcores.len();
     config.limits.sessions_max = match config.limits.sessions_max {
