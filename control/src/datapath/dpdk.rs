@@ -44,6 +44,14 @@ pub enum DpdkError {
     /// The host is not ready.
     #[error(transparent)]
     Host(#[from] Obstacle),
+    /// A device is not ready.
+    #[error("{key}: {source}")]
+    Device {
+        /// The port's table in the configuration.
+        key: String,
+        /// What is wrong with it.
+        source: Obstacle,
+    },
     /// The kernel's interface that a virtual device is to take its frames from is not there.
     #[error(
         "{key}: there is no interface \"{interface}\" for \"{vdev}\"; make it first (ip link add \

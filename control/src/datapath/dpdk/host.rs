@@ -28,7 +28,10 @@ fn check_on(
             // What EAL makes of an address that is none, the configuration has refused.
             Device::Pci(address) => {
                 if let Ok(address) = address.parse::<PciAddress>() {
-                    host.pci_device(address)?.usable()?;
+                    let device = host.pci_device(address);
+                    device
+                        .and_then(|device| device.usable())
+                        .map_err(|source| DpdkError::Device { key: key(index), source })?;
                 }
             }
             Device::Vdev(vdev) => check_interface(interfaces, index, vdev)?,
@@ -58,11 +61,15 @@ fn check_interface(interfaces: &Path, index: usize, vdev: &str) -> Result<(), Dp
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     found.sort_unstable();
     Err(DpdkError::NoInterface {
-        key: format!("dpdk.port[{index}]"),
+        key: key(index),
         vdev: vdev.to_owned(),
         interface: interface.to_owned(),
         found: found.join(", "),
     })
+}
+
+fn key(port: usize) -> String {
+    format!("dpdk.port[{port}]")
 }
 
 #[cfg(test)]
@@ -122,7 +129,7 @@ mod tests {
         let device = "sys/bus/pci/devices/0000:04:00.0";
         let class = format!("{device}/class");
         let missing = wrong("missing", &[(&class, "0x020000\n")], &toml);
-        assert!(missing.contains("there is no PCI device 0000:03:00.0"), "{missing}");
+        assert!(missing.contains("dpdk.port[0]: there is no PCI device 0000:03:00.0"), "{missing}");
         let toml = toml.replace("03:00", "04:00");
         let bound = wrong("bound", &[(&class, "0x020000\n")], &toml);
         assert!(bound.contains("dpdk-devbind.py --bind=vfio-pci 0000:04:00.0"), "{bound}");
