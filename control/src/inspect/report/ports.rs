@@ -150,7 +150,7 @@ impl Ports {
             let mut earlier = before.lcores.iter().filter(|there| there.lcore == lcore.lcore);
             let earlier = earlier.next().map_or(0, |earlier| earlier.busy_ns);
             let share = super::percent(lcore.busy_ns.saturating_sub(earlier), between);
-            format!("{} {share}", lcore.lcore)
+            format!("{}: {share}", lcore.lcore)
         });
         writeln!(text, "{:<14}{}", "lcores busy", shares.collect::<Vec<_>>().join(", "))
     }
@@ -213,7 +213,7 @@ mod tests {
                 "frames dropped                                 4               4",
                 "  vlan                                         4               4",
                 "queues dropped tx full                         5               5",
-                "lcores busy   3 25 %",
+                "lcores busy   3: 25 %",
                 "mempool rx_0_0                             1,024 of 4,095",
             ]
         );
