@@ -198,6 +198,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     pub fn run(mut self) -> io::Result<Drained> {
         loop {
             if let Some(drained) = self.turn()? {
+                self.see_off()?;
                 return Ok(drained);
             }
         }

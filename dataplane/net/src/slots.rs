@@ -75,6 +75,14 @@ impl<T> FlowSlots<T> {
         self.slots.get(index)?.value.as_ref()
     }
 
+    /// All values, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FlowId, &T)> {
+        (0..self.used).filter_map(|index| {
+            let slot = self.slots.get(index as usize)?;
+            Some((FlowId { index, generation: slot.generation }, slot.value.as_ref()?))
+        })
+    }
+
     pub(crate) fn remove(&mut self, flow: FlowId) -> Option<T> {
         let slot = self.slots.get_mut(flow.index as usize)?;
         if slot.generation != flow.generation {
@@ -109,5 +117,6 @@ mod tests {
         assert_eq!(slots.get(second), Some(&"second"));
         assert_eq!(slots.at(0).map(|(id, _)| id), Some(second));
         assert!(slots.at(1).is_none());
+        assert_eq!(slots.iter().collect::<Vec<_>>(), [(second, &"second")]);
     }
 }

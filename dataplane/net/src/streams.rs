@@ -181,6 +181,12 @@ pub trait Streams {
         events: &mut Vec<Event>,
     ) -> io::Result<Polled>;
 
+    /// Whether more may have come than the last [`poll`](Self::poll) took in: there is a bound to
+    /// what one takes of segments, in which bytes of any flow may be. A kernel has no such bound.
+    fn has_more(&self) -> bool {
+        false
+    }
+
     /// Reads what has come, up to a fixed budget, and hands it to `sink` in order, in one or more
     /// pieces. `sink` may change the bytes (they are unmasked in place) and takes all of them;
     /// what it wants to keep it copies.
@@ -259,6 +265,12 @@ pub trait Streams {
 
     /// Closes the listening sockets: new connections are refused from here on.
     fn stop_accepting(&mut self);
+
+    /// Whether a peer has yet to acknowledge all that was sent to it before its flow was closed,
+    /// which takes further calls of [`poll`](Self::poll). Sockets of the kernel need none.
+    fn is_ending(&self) -> bool {
+        false
+    }
 
     /// Counts since the start.
     fn counters(&self) -> StreamCounters;

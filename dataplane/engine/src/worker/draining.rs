@@ -1,11 +1,17 @@
 //! The steps of the drain that concern the whole worker; see [`drain`](crate::drain).
 
-use hioload_net::Streams;
+use std::io;
+use std::time::Duration;
+
+use hioload_net::{Event, Streams};
 use hioload_protocol::ws::CloseCode;
 
 use super::{Clock, Worker};
 use crate::drain::{CLOSES_PER_TURN, Drained, EndCause, Intake, Phase};
 use crate::handler::Handler;
+
+/// The first repetition comes after a second (RFC 6298 section 2).
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(2);
 
 impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     /// Takes a drain a step further; returns how it ended once it has.
@@ -21,7 +27,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         if drain.phase == Phase::Settle {
             let published = self.publications.as_ref().is_some_and(|queue| !queue.is_empty());
             let asked = published || !self.directed.is_empty();
-            let quiet = self.quiet && self.readable.is_empty() && !asked;
+            let more = self.streams.has_more() || !self.readable.is_empty();
+            let quiet = self.quiet && !more && !asked;
             if drain.is_settled(now, quiet) {
                 drain.phase = Phase::Last;
                 self.obey_all_directed();
@@ -60,6 +67,28 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             let reason = "the server is shutting down";
             connection.close(CloseCode::GOING_AWAY, reason, deadline, &mut self.cx);
             self.carry_out(flow);
+        }
+    }
+
+    /// Has the transport say the last words of what was closed, and say them again if they are
+    /// lost. Peers that do not answer are not waited for any longer than this.
+    pub(super) fn see_off(&mut self) -> io::Result<()> {
+        let end = self.clock.now() + LAST_WORDS_TIME_MAX;
+        let mut timeout = Duration::ZERO;
+        loop {
+            let now = self.clock.now();
+            self.events.clear();
+            self.streams.poll(now, Some(timeout), &mut self.events)?;
+            for event in &self.events {
+                // Its handshake had begun before nobody was let in any more.
+                if let Event::Opened(flow) = event {
+                    self.streams.close(flow.id);
+                }
+            }
+            timeout = end.saturating_duration_since(now);
+            if timeout.is_zero() || !self.streams.is_ending() {
+                return Ok(());
+            }
         }
     }
 

@@ -152,6 +152,18 @@ impl<P: FramePort> StackStreams<'_, P> {
         }
     }
 
+    /// Ends what is open by resets, as a kernel does for a process that goes away.
+    pub(super) fn reset_all(&mut self) {
+        let is_open = |(id, flow): (FlowId, &Flow<'_>)| (flow.stage == Stage::Open).then_some(id);
+        let open: Vec<FlowId> = self.flows.iter().filter_map(is_open).collect();
+        for id in open {
+            self.reset(id);
+        }
+        for port in &mut self.ports {
+            port.output.port.flush(self.now);
+        }
+    }
+
     /// Frees a flow that was given up above once TCP is done with it, and says whether it was.
     pub(super) fn has_ended(&mut self, id: FlowId, state: State) -> bool {
         let Some(flow) = self.flows.get(id) else { return true };

@@ -35,6 +35,7 @@ mod time_wait;
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,8 @@ pub struct StackStreams<'a, P: FramePort> {
     touched: Vec<FlowId>,
     events: Vec<Event>,
     accepting: bool,
+    /// Frames came in the last turn, so there may be more.
+    came: bool,
     options: StackOptions,
     idler: Idler,
     /// Where `StackInstant` begins.
@@ -134,6 +137,7 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
             touched: Vec::new(),
             events: Vec::new(),
             accepting: true,
+            came: false,
             idler: Idler::new(options.idle, Arc::clone(waker)),
             options,
             origin: now,
@@ -174,10 +178,19 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
             self.ports[port].speak(now);
             came |= self.receive(port);
         }
+        self.came = came;
         let due = self.expire();
         for port in &mut self.ports {
             port.output.port.flush(now);
         }
         Ok(came || due)
+    }
+}
+
+impl<P: FramePort> Drop for StackStreams<'_, P> {
+    fn drop(&mut self) {
+        // A worker that panics is unwound through here, and where that was in the stack itself,
+        // there may be a second panic. Then the peers find out for themselves.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.reset_all()));
     }
 }

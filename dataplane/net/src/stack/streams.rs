@@ -65,6 +65,10 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         Ok(Polled::Waited)
     }
 
+    fn has_more(&self) -> bool {
+        self.came
+    }
+
     fn read(&mut self, id: FlowId, mut sink: impl FnMut(&mut [u8])) -> ReadState {
         let Some(flow) = self.open_flow_mut(id) else { return ReadState::Drained };
         let mut bytes = 0;
@@ -216,6 +220,15 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
 
     fn stop_accepting(&mut self) {
         self.accepting = false;
+    }
+
+    fn is_ending(&self) -> bool {
+        let mut flows = self.flows.iter();
+        flows.any(|(_, flow)| {
+            let state = flow.state();
+            flow.stage == Stage::Closing
+                && matches!(state, State::FinWait1 | State::Closing | State::LastAck)
+        })
     }
 
     fn counters(&self) -> StreamCounters {

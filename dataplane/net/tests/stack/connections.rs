@@ -183,6 +183,35 @@ fn closing_with_something_queued_resets_and_without_does_not() {
 }
 
 #[test]
+fn a_connection_is_ending_until_the_peer_has_all_of_it() {
+    let arena = arena();
+    let mut scene = Scene::new(&arena);
+    let (flow, client) = scene.connect();
+    scene.say(flow, b"last words");
+    assert!(!scene.streams.is_ending(), "it is open");
+    scene.streams.close(flow);
+    assert!(scene.streams.is_ending());
+    scene.until("the peer has all", |scene| !scene.streams.is_ending());
+    assert_eq!(scene.station.received(client), b"last words");
+    assert_eq!(scene.station.state(client), State::CloseWait, "which has not ended its side");
+}
+
+#[test]
+fn who_is_still_there_when_the_server_goes_is_told_by_a_reset() {
+    let arena = arena();
+    let mut scene = Scene::new(&arena);
+    let (_, client) = scene.connect();
+    let (closed, leaving) = scene.connect();
+    scene.streams.close(closed);
+    scene.until("the peer has all", |scene| !scene.streams.is_ending());
+    let Scene { streams, mut station, now, .. } = scene;
+    drop(streams);
+    station.turn(now, smoltcp::time::Instant::from_secs(1));
+    assert_eq!(station.state(client), State::Closed);
+    assert_eq!(station.state(leaving), State::CloseWait, "a reset would take what it has not read");
+}
+
+#[test]
 fn a_void_flow_does_nothing_while_tcp_still_ends_it() {
     let arena = arena();
     let mut scene = Scene::new(&arena);
