@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use crate::Backend;
 use crate::client::{Client, PATIENCE, upgrade_request};
-use crate::on_every_backend;
+use crate::on_the_kernel_alone;
 use crate::process::Process;
 use crate::scene::wait_until;
 
-on_every_backend!(a_server_without_descriptors_serves_those_it_has);
+// DPDK's flows have no descriptors.
+on_the_kernel_alone!(a_server_without_descriptors_serves_those_it_has);
 
 /// Sessions take what there is.
 const UNLIMITED: &str = "

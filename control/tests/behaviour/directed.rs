@@ -51,7 +51,7 @@ fn an_answer_from_another_thread_reaches_the_one_who_asked(backend: Backend) {
             handle.close(session, CloseCode::NORMAL, "that was it").expect("it is open");
         }
     });
-    let server = Server { appliance: builder.handler(Asking(ask)).start().expect("it starts") };
+    let server = Server::started(backend, builder.handler(Asking(ask)).start());
 
     let mut clients: Vec<Client> = (0..8).map(|_| Client::connect(server.address())).collect();
     for (number, client) in clients.iter_mut().enumerate() {
@@ -92,7 +92,7 @@ impl Handler for Passing {
 fn a_handler_passes_a_word_to_one_other_session(backend: Backend) {
     let builder = Appliance::builder().config(config(backend, "server.workers = 2"));
     let handler = Passing(builder.handle());
-    let server = Server { appliance: builder.handler(handler).start().expect("it starts") };
+    let server = Server::started(backend, builder.handler(handler).start());
     let mut clients: Vec<Client> = (0..6).map(|_| Client::connect(server.address())).collect();
     let ids: Vec<String> = clients.iter_mut().map(Client::next_text).collect();
 
@@ -119,7 +119,7 @@ fn a_handle_from_before_the_start_says_what_there_is_at_each_moment(backend: Bac
     assert_eq!(handle.sessions(None, 10).map(|page| page.sessions.len()), Ok(0));
     assert_eq!(handle.stats().probes["active_clients"], 0);
 
-    let server = Server { appliance: builder.handler(Broadcast).start().expect("it starts") };
+    let server = Server::started(backend, builder.handler(Broadcast).start());
     assert_eq!(handle.state(), State::Serving);
     let mut client = Client::connect(server.address());
     server.wait_for("sessions_opened", 1);
@@ -149,8 +149,8 @@ fn the_handle_of_an_appliance_that_could_not_start_says_that_it_has_stopped(back
 fn a_drain_that_was_asked_for_before_the_start_begins_with_it(backend: Backend) {
     let builder = Appliance::builder().config(config(backend, ""));
     builder.handle().drain();
-    let appliance = builder.handler(Broadcast).start().expect("it starts");
-    assert_eq!(appliance.join().map(|drained| drained.cut_off).ok(), Some(0));
+    let server = Server::started(backend, builder.handler(Broadcast).start());
+    assert_eq!(server.appliance.join().map(|drained| drained.cut_off).ok(), Some(0));
 }
 
 const FLOW: &str = r#"

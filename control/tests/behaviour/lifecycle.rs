@@ -13,17 +13,22 @@ use hioload::{
 
 use crate::Backend;
 use crate::client::{Client, Received};
-use crate::on_every_backend;
 use crate::scene::{Server, config};
+use crate::{on_every_backend, on_the_kernel_alone};
 
 on_every_backend!(
-    two_appliances_in_one_process_do_not_hear_each_other,
-    an_address_that_is_taken_fails_the_start_and_frees_the_others,
-    an_admin_address_that_is_taken_fails_the_start_and_frees_the_others,
     what_is_dropped_is_drained_first,
     what_is_dropped_lets_the_handler_go,
     a_handle_outlives_its_appliance,
     a_worker_that_panics_ends_the_appliance_with_the_reason,
+);
+
+on_the_kernel_alone!(
+    // DPDK starts once per process.
+    two_appliances_in_one_process_do_not_hear_each_other,
+    // Nobody else takes the addresses of a port of DPDK.
+    an_address_that_is_taken_fails_the_start_and_frees_the_others,
+    an_admin_address_that_is_taken_fails_the_start_and_frees_the_others,
 );
 
 fn two_appliances_in_one_process_do_not_hear_each_other(backend: Backend) {
@@ -135,11 +140,11 @@ fn a_worker_that_panics_ends_the_appliance_with_the_reason(backend: Backend) {
     let config = config(backend, "server.workers = 2\ncontrol.drain_timeout = \"2s\"");
     // Without `Recovery`.
     let builder = Appliance::builder().config(config).handler(Keeping(Arc::default()));
-    let appliance = builder.start().expect("it starts");
-    let address = appliance.addresses()[0];
+    let server = Server::started(backend, builder.start());
+    let address = server.address();
     let mut client = Client::connect(address);
     client.send_text("panic");
-    let error = appliance.join().expect_err("a worker has failed");
+    let error = server.appliance.join().expect_err("a worker has failed");
     assert!(error.to_string().ends_with("failed: panic: as told"), "{error}");
     assert!(client.is_at_end());
     assert!(TcpStream::connect(address).is_err(), "nobody listens any more");

@@ -1,6 +1,6 @@
 //! Limits: who is one too many is told so and counted, and the next honest client is served.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use crate::Backend;
 use crate::client::{Client, FIN, PING, Received, TEXT, frame, upgrade_request};
@@ -35,11 +35,6 @@ fn asking(server: &Server, source: IpAddr) -> Client {
     client
 }
 
-/// Another host, on loopback.
-fn other_host(number: u8) -> IpAddr {
-    Ipv4Addr::new(127, 0, 7, number).into()
-}
-
 fn leave(server: &Server, mut client: Client) {
     let closed = server.total("sessions_closed");
     client.send_close(1000);
@@ -58,7 +53,7 @@ fn a_session_too_many_is_told_to_come_back_later(backend: Backend) {
     // More than a worker's share: the limit is one for all of them.
     let mut clients: Vec<_> = (0..5).map(|_| Client::connect(server.address())).collect();
     for n in 1..=3 {
-        let (status, retry, why) = refused(asking(&server, other_host(n)));
+        let (status, retry, why) = refused(asking(&server, backend.other_host(n)));
         assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
         assert_eq!(retry, "Retry-After: 10");
         assert_eq!(why, "the server has as many sessions as it takes\n");
@@ -78,11 +73,11 @@ fn sessions_of_one_prefix_leave_room_for_others(backend: Backend) {
         limits.prefix_v4 = 31
     ",
     );
-    let mut neighbours: Vec<_> = [2, 3].map(|n| asking(&server, other_host(n))).into();
+    let mut neighbours: Vec<_> = [2, 3].map(|n| asking(&server, backend.other_host(n))).into();
     for client in &mut neighbours {
         assert!(client.response_head().starts_with("HTTP/1.1 101 "));
     }
-    let (status, retry, why) = refused(asking(&server, other_host(3)));
+    let (status, retry, why) = refused(asking(&server, backend.other_host(3)));
     assert_eq!(status, "HTTP/1.1 429 Too Many Requests");
     assert_eq!(retry, "Retry-After: 10");
     assert_eq!(why, "too many sessions from your address\n");
@@ -90,17 +85,17 @@ fn sessions_of_one_prefix_leave_room_for_others(backend: Backend) {
     server.serves_the_next_client();
 
     leave(&server, neighbours.pop().expect("one of two"));
-    let mut next = asking(&server, other_host(2));
+    let mut next = asking(&server, backend.other_host(2));
     assert!(next.response_head().starts_with("HTTP/1.1 101 "));
 }
 
 fn connections_that_say_nothing_do_not_keep_other_prefixes_out(backend: Backend) {
     let server = Server::broadcast(backend, "limits.connections_per_prefix_max = 3");
     let silent: Vec<_> =
-        (0..3).map(|_| Client::tcp_from(other_host(1), server.address())).collect();
+        (0..3).map(|_| Client::tcp_from(backend.other_host(1), server.address())).collect();
     server.wait_for("connections", 3);
     // It is answered before it has asked.
-    let (status, _, why) = refused(Client::tcp_from(other_host(1), server.address()));
+    let (status, _, why) = refused(Client::tcp_from(backend.other_host(1), server.address()));
     assert_eq!(status, "HTTP/1.1 429 Too Many Requests");
     assert_eq!(why, "too many connections from your address\n");
     assert_eq!(server.total("limit_connections_per_prefix"), 1);
@@ -109,7 +104,7 @@ fn connections_that_say_nothing_do_not_keep_other_prefixes_out(backend: Backend)
 
     drop(silent);
     server.wait_until_total("connections", 0);
-    let mut next = asking(&server, other_host(1));
+    let mut next = asking(&server, backend.other_host(1));
     assert!(next.response_head().starts_with("HTTP/1.1 101 "));
 }
 
@@ -145,10 +140,10 @@ fn a_refusal_by_the_handler_takes_no_place(backend: Backend) {
     ";
     let server = Server::start(backend, limits, Polite);
     for _ in 0..3 {
-        let mut rude = asking(&server, other_host(1));
+        let mut rude = asking(&server, backend.other_host(1));
         assert!(rude.response_head().starts_with("HTTP/1.1 403 "));
     }
-    let mut polite = Client::tcp_from(other_host(1), server.address());
+    let mut polite = Client::tcp_from(backend.other_host(1), server.address());
     polite.upgrade("Please: yes\r\n");
     polite.round_trip("thank you");
 }
@@ -163,7 +158,7 @@ fn clients_that_come_all_at_once_are_told_to_come_a_second_later(backend: Backen
     );
     let mut served = 0;
     let (status, retry, why) = loop {
-        let mut client = asking(&server, other_host(1));
+        let mut client = asking(&server, backend.other_host(1));
         let mut first = [0; 12];
         client.stream.peek(&mut first).expect("an answer");
         if &first != b"HTTP/1.1 101" {
@@ -182,7 +177,7 @@ fn clients_that_come_all_at_once_are_told_to_come_a_second_later(backend: Backen
 
     // Whoever comes again is let in before long.
     wait_until("the next client is served", || {
-        asking(&server, other_host(2)).response_head().starts_with("HTTP/1.1 101 ")
+        asking(&server, backend.other_host(2)).response_head().starts_with("HTTP/1.1 101 ")
     });
 }
 

@@ -1,13 +1,17 @@
 //! What the appliance does, seen from outside, on every back-end.
 //!
-//! A story takes the back-end as a parameter; `on_every_backend!` makes a test of each pair.
+//! A story takes the back-end as a parameter; `on_every_backend!` makes a test of each pair. With
+//! `--features dpdk` there is a module `dpdk` of them beside `kernel`.
 
 mod answers;
+mod backend;
 mod chat;
 mod client;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod directed;
+#[cfg(feature = "dpdk")]
+mod dpdk;
 mod drain;
 mod garbage;
 mod handlers;
@@ -25,25 +29,4 @@ mod slow;
 mod timeouts;
 mod tungstenite;
 
-/// What carries the connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Backend {
-    /// Sockets of the kernel over loopback.
-    Kernel,
-}
-
-/// Makes a test of each named story for each back-end.
-macro_rules! on_every_backend {
-    ($($story:ident),+ $(,)?) => {
-        mod kernel {
-            $(
-                #[test]
-                fn $story() {
-                    super::$story(crate::Backend::Kernel);
-                }
-            )+
-        }
-    };
-}
-
-pub(crate) use on_every_backend;
+pub(crate) use backend::{Backend, on_every_backend, on_the_kernel_alone};

@@ -100,7 +100,7 @@ fn an_unknown_path_is_not_found(backend: Backend) {
 
 fn every_appliance_says_that_it_is_healthy(backend: Backend) {
     let builder = Appliance::builder().config(config(backend, "")).handler(Broadcast);
-    let server = Server { appliance: builder.start().expect("it starts") };
+    let server = Server::started(backend, builder.start());
     let mut client = Client::tcp(server.address());
     client.send([get("/healthz", ""), get("/", "")].concat().as_bytes());
     let (head, body) = client.response();
@@ -113,7 +113,7 @@ fn every_appliance_says_that_it_is_healthy(backend: Backend) {
 fn a_page_of_the_embedder_replaces_the_one_at_its_path(backend: Backend) {
     let builder = Appliance::builder().config(config(backend, "")).handler(Broadcast);
     let builder = builder.page("/healthz", Page::new("text/plain", &b"fine, thanks\n"[..]));
-    let server = Server { appliance: builder.chat_page().start().expect("it starts") };
+    let server = Server::started(backend, builder.chat_page().start());
     let mut client = Client::tcp(server.address());
     client.send(get("/healthz", "").as_bytes());
     assert_eq!(client.response().1, b"fine, thanks\n");

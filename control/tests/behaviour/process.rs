@@ -22,7 +22,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it with `toml` on top of free ports and no pings.
+    /// Starts it with `toml`, where clients find it, with an admin server and no pings.
     pub(crate) fn start(backend: Backend, toml: &str) -> Self {
         Self::start_by(Command::new(env!("CARGO_BIN_EXE_hioload")), backend, toml)
     }
@@ -37,13 +37,11 @@ impl Process {
     }
 
     fn start_by(mut command: Command, backend: Backend, toml: &str) -> Self {
-        let listen = match backend {
-            Backend::Kernel => "server.listen = \"127.0.0.1:0\"\ncontrol.admin = \"127.0.0.1:0\"\n",
-        };
         let name = format!("hioload-{}-{:?}.toml", std::process::id(), thread::current().id());
         let config = std::env::temp_dir().join(name.replace(['(', ')'], ""));
-        fs::write(&config, format!("{listen}websocket.ping_interval = \"off\"\n{toml}"))
-            .expect("a configuration file");
+        let toml =
+            format!("control.admin = \"127.0.0.1:0\"\nwebsocket.ping_interval = \"off\"\n{toml}");
+        fs::write(&config, backend.configuration(&toml)).expect("a configuration file");
         command.args(["serve", "--config"]).arg(&config);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let log = Arc::new(Mutex::new(String::new()));
@@ -64,6 +62,7 @@ impl Process {
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
         };
         wait_until("the first line of the log", || process.log().contains(" admin="));
+        backend.connect();
         process.address = process.logged("addresses=");
         process.admin = process.logged("admin=");
         process

@@ -1,7 +1,5 @@
 //! Clients behind a proxy: whose address counts, and who may say so.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use hioload::{Handler, HandlerError, Message, Outbox, Session};
 
 use crate::Backend;
@@ -13,29 +11,43 @@ on_every_backend!(
     clients_behind_one_proxy_header_each_have_their_own_limit,
     clients_behind_one_forwarding_proxy_each_have_their_own_limit,
     a_header_from_a_stranger_is_refused,
+    a_field_from_a_stranger_is_refused,
     a_trusted_proxy_that_sends_no_header_is_refused,
     a_handler_sees_the_client_and_the_proxy,
+    a_handler_sees_the_client_that_a_field_names,
     a_proxy_that_speaks_for_itself_is_its_own_client,
     a_header_that_does_not_end_is_given_up,
     connections_of_a_proxy_are_not_counted_as_one_hosts,
     without_a_proxy_the_field_says_nothing,
 );
 
-/// The proxy is 127.0.0.1; every other host is a stranger.
-const PROXY_PROTOCOL: &str = r#"
-    server.client_address = "proxy-protocol"
-    server.trusted_proxies = ["127.0.0.1"]
-    limits.sessions_per_prefix_max = 1
-    limits.connections_per_prefix_max = 5
-"#;
+/// The proxy is the host from which clients come by themselves; every other host is a stranger.
+fn proxy_protocol(backend: Backend) -> String {
+    let proxy = backend.client();
+    format!(
+        r#"
+        server.client_address = "proxy-protocol"
+        server.trusted_proxies = ["{proxy}"]
+        limits.sessions_per_prefix_max = 1
+        limits.connections_per_prefix_max = 5
+        "#
+    )
+}
 
-const X_FORWARDED_FOR: &str = r#"
-    server.client_address = "x-forwarded-for"
-    server.trusted_proxies = ["127.0.0.1", "10.0.0.0/8"]
-    limits.sessions_per_prefix_max = 1
-"#;
+fn x_forwarded_for(backend: Backend) -> String {
+    let proxy = backend.client();
+    format!(
+        r#"
+        server.client_address = "x-forwarded-for"
+        server.trusted_proxies = ["{proxy}", "10.0.0.0/8"]
+        limits.sessions_per_prefix_max = 1
+        "#
+    )
+}
 
-const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 7, 1));
+fn from_stranger(backend: Backend, server: &Server) -> Client {
+    Client::tcp_from(backend.other_host(1), server.address())
+}
 
 fn version_1(client: &str) -> Vec<u8> {
     format!("PROXY TCP4 {client} 198.51.100.1 56324 443\r\n").into_bytes()
@@ -70,7 +82,7 @@ const BAD_REQUEST: &str = "HTTP/1.1 400 Bad Request";
 const TOO_MANY: &str = "HTTP/1.1 429 Too Many Requests";
 
 fn clients_behind_one_proxy_header_each_have_their_own_limit(backend: Backend) {
-    let server = Server::broadcast(backend, PROXY_PROTOCOL);
+    let server = Server::broadcast(backend, &proxy_protocol(backend));
     let ask = |header: Vec<u8>| ask(Client::tcp(server.address()), &upgrade_behind(&header));
     let (status, _, mut first) = ask(version_1("192.0.2.1"));
     assert_eq!(status, SWITCHING);
@@ -94,7 +106,7 @@ fn clients_behind_one_proxy_header_each_have_their_own_limit(backend: Backend) {
 }
 
 fn clients_behind_one_forwarding_proxy_each_have_their_own_limit(backend: Backend) {
-    let server = Server::broadcast(backend, X_FORWARDED_FOR);
+    let server = Server::broadcast(backend, &x_forwarded_for(backend));
     let ask = |field: &str| {
         let field = format!("X-Forwarded-For: {field}\r\n");
         ask(Client::tcp(server.address()), upgrade_request(&field).as_bytes())
@@ -116,9 +128,9 @@ fn clients_behind_one_forwarding_proxy_each_have_their_own_limit(backend: Backen
 }
 
 fn a_header_from_a_stranger_is_refused(backend: Backend) {
-    let server = Server::broadcast(backend, PROXY_PROTOCOL);
+    let server = Server::broadcast(backend, &proxy_protocol(backend));
     for header in [version_1("192.0.2.1"), version_2([192, 0, 2, 1])] {
-        let stranger = Client::tcp_from(STRANGER, server.address());
+        let stranger = from_stranger(backend, &server);
         let (status, why, mut stranger) = ask(stranger, &upgrade_behind(&header));
         assert_eq!(status, BAD_REQUEST);
         assert_eq!(why, "a PROXY header is taken from trusted proxies only, once\n");
@@ -126,24 +138,26 @@ fn a_header_from_a_stranger_is_refused(backend: Backend) {
     }
     assert_eq!(server.total("client_address_refusals"), 2);
     // One that comes by itself is served as itself.
-    let mut honest = Client::tcp_from(STRANGER, server.address());
+    let mut honest = from_stranger(backend, &server);
     honest.upgrade("");
     honest.round_trip("hello");
+}
 
-    let server = Server::broadcast(backend, X_FORWARDED_FOR);
-    let stranger = Client::tcp_from(STRANGER, server.address());
+fn a_field_from_a_stranger_is_refused(backend: Backend) {
+    let server = Server::broadcast(backend, &x_forwarded_for(backend));
+    let stranger = from_stranger(backend, &server);
     let request = upgrade_request("X-Forwarded-For: 192.0.2.1\r\n");
     let (status, why, _) = ask(stranger, request.as_bytes());
     assert_eq!(status, BAD_REQUEST);
     assert_eq!(why, "X-Forwarded-For is taken from trusted proxies only\n");
     assert_eq!(server.total("client_address_refusals"), 1);
-    let mut honest = Client::tcp_from(STRANGER, server.address());
+    let mut honest = from_stranger(backend, &server);
     honest.upgrade("");
     honest.round_trip("hello");
 }
 
 fn a_trusted_proxy_that_sends_no_header_is_refused(backend: Backend) {
-    let server = Server::broadcast(backend, PROXY_PROTOCOL);
+    let server = Server::broadcast(backend, &proxy_protocol(backend));
     let (status, why, mut client) =
         ask(Client::tcp(server.address()), upgrade_request("").as_bytes());
     assert_eq!(status, BAD_REQUEST);
@@ -178,41 +192,44 @@ fn who_am_i(mut client: Client) -> String {
 }
 
 fn a_handler_sees_the_client_and_the_proxy(backend: Backend) {
-    let server = Server::start(backend, PROXY_PROTOCOL, Mirror);
+    let server = Server::start(backend, &proxy_protocol(backend), Mirror);
     let mut slow = Client::tcp(server.address());
     for byte in version_2([192, 0, 2, 1]) {
         slow.send(&[byte]);
     }
     slow.upgrade("");
-    assert_eq!(who_am_i(slow), "192.0.2.1:56324 by 127.0.0.1");
-    let direct = Client::tcp_from(STRANGER, server.address());
+    assert_eq!(who_am_i(slow), format!("192.0.2.1:56324 by {}", backend.client()));
+    let direct = from_stranger(backend, &server);
     let (_, _, direct) = ask(direct, upgrade_request("").as_bytes());
-    let answer = who_am_i(direct);
-    assert!(answer.starts_with("127.0.7.1:") && answer.ends_with(" by 127.0.7.1"), "{answer}");
+    let (answer, host) = (who_am_i(direct), backend.other_host(1));
+    assert!(answer.starts_with(&format!("{host}:")), "{answer}");
+    assert!(answer.ends_with(&format!(" by {host}")), "{answer}");
+}
 
-    let server = Server::start(backend, X_FORWARDED_FOR, Mirror);
+fn a_handler_sees_the_client_that_a_field_names(backend: Backend) {
+    let server = Server::start(backend, &x_forwarded_for(backend), Mirror);
     let mut forwarded = Client::tcp(server.address());
     // A proxy that keeps its connection: each request is for a client of its own.
     forwarded.send(b"GET / HTTP/1.1\r\nHost: chat.example\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n");
     forwarded.response();
     forwarded.upgrade("X-Forwarded-For: [2001:db8::1]:4711\r\n");
-    assert_eq!(who_am_i(forwarded), "[2001:db8::1]:4711 by 127.0.0.1");
+    assert_eq!(who_am_i(forwarded), format!("[2001:db8::1]:4711 by {}", backend.client()));
 }
 
 fn a_proxy_that_speaks_for_itself_is_its_own_client(backend: Backend) {
-    let server = Server::start(backend, PROXY_PROTOCOL, Mirror);
+    let server = Server::start(backend, &proxy_protocol(backend), Mirror);
     for header in [&b"PROXY UNKNOWN\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"] {
         let (status, _, client) = ask(Client::tcp(server.address()), &upgrade_behind(header));
         assert_eq!(status, SWITCHING);
         let address = client.stream.local_addr().expect("an address");
-        assert_eq!(who_am_i(client), format!("{address} by 127.0.0.1"));
+        assert_eq!(who_am_i(client), format!("{address} by {}", backend.client()));
         server.wait_until_total("connections", 0);
     }
 }
 
 fn a_header_that_does_not_end_is_given_up(backend: Backend) {
     let timeout = r#"limits.handshake_timeout = "200ms""#;
-    let server = Server::broadcast(backend, &format!("{PROXY_PROTOCOL}\n{timeout}"));
+    let server = Server::broadcast(backend, &format!("{}\n{timeout}", proxy_protocol(backend)));
     let (status, _, mut client) = ask(Client::tcp(server.address()), b"PROXY TCP4 192.0.2.1 ");
     assert_eq!(status, "HTTP/1.1 408 Request Timeout");
     assert!(client.is_at_end());
@@ -221,14 +238,14 @@ fn a_header_that_does_not_end_is_given_up(backend: Backend) {
 }
 
 fn connections_of_a_proxy_are_not_counted_as_one_hosts(backend: Backend) {
-    let server = Server::broadcast(backend, PROXY_PROTOCOL);
+    let server = Server::broadcast(backend, &proxy_protocol(backend));
     let clients: Vec<_> = (1..=10)
         .map(|n| ask(Client::tcp(server.address()), &upgrade_behind(&version_2([192, 0, 2, n]))))
         .collect();
     assert!(clients.iter().all(|(status, ..)| status == SWITCHING));
-    let strangers: Vec<_> = (0..5).map(|_| Client::tcp_from(STRANGER, server.address())).collect();
+    let strangers: Vec<_> = (0..5).map(|_| from_stranger(backend, &server)).collect();
     server.wait_for("connections", 15);
-    let mut stranger = Client::tcp_from(STRANGER, server.address());
+    let mut stranger = from_stranger(backend, &server);
     assert!(stranger.response_head().starts_with(TOO_MANY));
     drop(strangers);
 }
@@ -238,5 +255,5 @@ fn without_a_proxy_the_field_says_nothing(backend: Backend) {
     let mut client = Client::tcp(server.address());
     client.upgrade("X-Forwarded-For: <whoever>\r\n");
     let answer = who_am_i(client);
-    assert!(answer.starts_with("127.0.0.1:"), "{answer}");
+    assert!(answer.starts_with(&format!("{}:", backend.client())), "{answer}");
 }

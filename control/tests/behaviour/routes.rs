@@ -78,16 +78,15 @@ impl Handler for Greeting {
 }
 
 fn server(backend: Backend, metrics: Metrics) -> Server {
-    let appliance = Appliance::builder()
+    let started = Appliance::builder()
         .config(config(backend, ""))
         .handler(Broadcast)
         .route("/count", Counter)
         .layer(Recovery)
         .route("/greeting", Greeting)
         .layer(metrics)
-        .start()
-        .expect("it starts");
-    Server { appliance }
+        .start();
+    Server::started(backend, started)
 }
 
 fn counter(server: &Server) -> Client {

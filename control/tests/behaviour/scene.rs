@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use hioload::{Appliance, Broadcast, Config, Handler, Recovery, Stats};
+use hioload::{Appliance, Broadcast, Config, Handler, Recovery, StartError, Stats};
 
 use crate::Backend;
 use crate::client::{Client, PATIENCE};
@@ -13,14 +13,21 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Broadcasts, configured by `toml` on top of a free port and no admin server.
+    /// Broadcasts, configured by `toml` and where clients find it, without an admin server.
     pub(crate) fn broadcast(backend: Backend, toml: &str) -> Self {
         Self::start(backend, toml, Broadcast)
     }
 
     pub(crate) fn start(backend: Backend, toml: &str, handler: impl Handler) -> Self {
         let builder = Appliance::builder().config(config(backend, toml)).handler(handler);
-        let appliance = builder.layer(Recovery).chat_page().start().expect("it starts");
+        Self::started(backend, builder.layer(Recovery).chat_page().start())
+    }
+
+    /// One that was to start with a [`config`].
+    pub(crate) fn started(backend: Backend, started: Result<Appliance, StartError>) -> Self {
+        let appliance = started.unwrap_or_else(|error| panic!("it does not start: {error}"));
+        backend.share_process();
+        backend.connect();
         Self { appliance }
     }
 
@@ -53,15 +60,11 @@ impl Server {
     }
 }
 
-/// What `toml` says, on a free port and without an admin server. Pings come only to a story that
+/// What `toml` says, where clients find it and without an admin server. Pings come only to a story that
 /// asks for them: on a slow machine they would come between what another one waits for.
 pub(crate) fn config(backend: Backend, toml: &str) -> Config {
-    let mut config = Config::parse(toml, "scene").expect("a valid configuration");
-    match backend {
-        Backend::Kernel => {
-            config.server.listen = vec!["127.0.0.1:0".parse().expect("an address")];
-        }
-    }
+    let toml = backend.configuration(toml);
+    let mut config = Config::parse(&toml, "scene").expect("a valid configuration");
     config.control.admin = hioload::config::AdminAddress::Off;
     if config.websocket.ping_interval == Config::default().websocket.ping_interval {
         config.websocket.ping_interval = None;

@@ -1,0 +1,160 @@
+//! Wires between the kernel's TCP, whose sockets the clients use, and a port of DPDK.
+//!
+//! The test has a network namespace of its own, which is gone with it, and so are the interfaces. A
+//! process can start DPDK once, so each test needs one of its own, as `cargo nextest` gives it.
+
+use std::fs;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
+use std::sync::Once;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::SigSet;
+
+/// What is between the clients and the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// A tap of DPDK's.
+    Tap,
+    /// A pair of the kernel's virtual interfaces, one end of which DPDK has taken, with two queues.
+    Veth,
+}
+
+/// Where clients come from that choose no address.
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(172, 31, 0, 2);
+
+/// Another address of the kernel's end.
+pub(crate) fn other_host(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(172, 31, 7, number)
+}
+
+impl Wire {
+    /// The kernel's end.
+    pub(crate) fn interface(self) -> &'static str {
+        match self {
+            Self::Tap => "tap0",
+            Self::Veth => "veth0",
+        }
+    }
+
+    /// Serves at the other end, with small tables, and says what `toml` says. A story that does not
+    /// say how many workers it takes gets one.
+    pub(crate) fn configuration(self, toml: &str) -> String {
+        self.configuration_with(toml, "")
+    }
+
+    /// The same, with further keys of the port.
+    pub(crate) fn configuration_with(self, toml: &str, port: &str) -> String {
+        self.prepare();
+        let vdev = match self {
+            Self::Tap => "net_tap0,iface=tap0",
+            Self::Veth => "net_af_packet0,iface=veth1,qpairs=2",
+        };
+        let workers = if toml.contains("server.workers") { "" } else { "server.workers = 1" };
+        let process = std::process::id();
+        format!(
+            r#"
+            server.datapath = "dpdk"
+            server.listen = ["172.31.0.1:8080", "[fd31::1]:8080"]
+            {workers}
+            dpdk.file_prefix = "behaviour-{process}"
+            dpdk.flows_max = 2000
+            dpdk.half_open_max = 500
+            dpdk.time_wait_max = 2000
+            {toml}
+
+            [[dpdk.port]]
+            vdev = "{vdev}"
+            addresses = ["172.31.0.1/16", "fd31::1/64"]
+            {port}
+            "#
+        )
+    }
+
+    /// Leaves the host's network for an empty one, and makes what there has to be before DPDK
+    /// starts. This thread leaves, and those that it starts.
+    fn prepare(self) {
+        static PREPARED: Once = Once::new();
+        PREPARED.call_once(|| {
+            enter_namespace();
+            assert_huge_pages();
+            if self == Self::Veth {
+                ip("link add veth0 type veth peer name veth1 numrxqueues 2 numtxqueues 2");
+                for end in ["veth0", "veth1"] {
+                    // What stays within the host is sent in pieces of 64 KiB without a checksum.
+                    run(
+                        "ethtool",
+                        &["-K", end, "tx", "off", "tso", "off", "gso", "off", "gro", "off"],
+                    );
+                }
+                // The kernel is not to speak at the end that DPDK has.
+                fs::write("/proc/sys/net/ipv6/conf/veth1/disable_ipv6", "1").expect("it is root's");
+                ip("link set veth1 up");
+            }
+        });
+    }
+
+    /// Gives the kernel's end its addresses. A tap is made by the server.
+    pub(crate) fn connect(self) {
+        let end = self.interface();
+        ip(&format!(
+            "address replace 172.31.0.2/16 dev {end}
+            address replace fd31::2/64 dev {end} nodad
+            link set {end} up
+            route replace local 172.31.7.0/24 dev {end}"
+        ));
+    }
+}
+
+/// Leaves the network namespace that this thread is in for an empty one.
+pub(crate) fn enter_namespace() {
+    unshare(CloneFlags::CLONE_NEWNET).unwrap_or_else(|error| {
+        panic!("cannot make a network namespace, which takes root: {error}");
+    });
+    ip("link set lo up");
+}
+
+/// Keeps signals from this thread and those that it starts from now on. DPDK's tap has one sent to
+/// its process for every frame, which would break off what clients wait for.
+pub(crate) fn leave_signals_to_others() {
+    SigSet::all().thread_block().expect("signals can be blocked");
+}
+
+/// What most stories need, and two of them run at a time.
+const HUGE_PAGES: usize = 128;
+
+fn assert_huge_pages() {
+    let free = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+    let free = fs::read_to_string(free).map_or(0, |count| count.trim().parse().unwrap_or(0));
+    assert!(
+        free >= HUGE_PAGES,
+        "{free} huge pages of 2 MiB are free, which is less than {HUGE_PAGES}; as root: \
+         sysctl vm.nr_hugepages=1024"
+    );
+}
+
+/// Runs commands of `ip`, one to a line.
+pub(crate) fn ip(commands: &str) {
+    let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn();
+    let ip = ip.as_mut().unwrap_or_else(|error| panic!("`ip`, of the package iproute2: {error}"));
+    let mut input = ip.stdin.take().expect("it is piped");
+    for command in commands.lines().map(str::trim) {
+        writeln!(input, "{command}").expect("it reads");
+    }
+    drop(input);
+    assert!(ip.wait().expect("it ends").success(), "failed: {commands}");
+}
+
+/// Runs a program, which has to succeed.
+pub(crate) fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("`{program}`: {error}"));
+    assert!(
+        output.status.success(),
+        "failed: {program} {}\n{}{}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
