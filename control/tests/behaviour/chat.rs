@@ -21,7 +21,7 @@ on_every_backend!(
     where_the_admin_alone_publishes_a_client_that_sends_is_closed,
 );
 
-fn everybody_hears_what_one_says_the_sender_included(backend: Backend) {
+pub(crate) fn everybody_hears_what_one_says_the_sender_included(backend: Backend) {
     let server = Server::broadcast(backend, "server.workers = 2");
     let mut clients: Vec<Client> = (0..8).map(|_| Client::connect(server.address())).collect();
 

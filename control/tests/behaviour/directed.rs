@@ -38,7 +38,7 @@ impl Handler for Asking {
     }
 }
 
-fn an_answer_from_another_thread_reaches_the_one_who_asked(backend: Backend) {
+pub(crate) fn an_answer_from_another_thread_reaches_the_one_who_asked(backend: Backend) {
     let builder = Appliance::builder().config(config(backend, "server.workers = 2"));
     let handle = builder.handle();
     let (ask, questions) = channel::<(SessionId, String)>();

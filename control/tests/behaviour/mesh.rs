@@ -20,7 +20,7 @@ const SMALL_RINGS: &str = r#"
 /// Waking a worker takes long under Wine, and here each two messages wake one.
 const MESSAGES: usize = if cfg!(windows) { 10_000 } else { 100_000 };
 
-fn every_client_of_either_worker_gets_every_message_in_order(backend: Backend) {
+pub(crate) fn every_client_of_either_worker_gets_every_message_in_order(backend: Backend) {
     let server = Server::broadcast(backend, SMALL_RINGS);
     let clients = clients_on_both_workers(&server);
     let publishers = clients.len();

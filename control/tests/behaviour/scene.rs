@@ -63,8 +63,12 @@ impl Server {
 /// What `toml` says, where clients find it and without an admin server. Pings come only to a story that
 /// asks for them: on a slow machine they would come between what another one waits for.
 pub(crate) fn config(backend: Backend, toml: &str) -> Config {
-    let toml = backend.configuration(toml);
-    let mut config = Config::parse(&toml, "scene").expect("a valid configuration");
+    parse(&backend.configuration(toml))
+}
+
+/// A configuration that is whole, but for the admin server and pings.
+pub(crate) fn parse(toml: &str) -> Config {
+    let mut config = Config::parse(toml, "scene").expect("a valid configuration");
     config.control.admin = hioload::config::AdminAddress::Off;
     if config.websocket.ping_interval == Config::default().websocket.ping_interval {
         config.websocket.ping_interval = None;

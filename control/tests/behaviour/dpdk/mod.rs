@@ -1,3 +1,7 @@
 //! What there is to say of DPDK alone, and the wires that all stories use.
 
+mod addresses;
+mod endings;
+mod queues;
+mod router;
 pub(crate) mod wire;
