@@ -13,8 +13,11 @@ use super::DpdkError;
 /// Drivers that take their frames from an interface of the kernel, which has to be there.
 const OVER_INTERFACES: [&str; 2] = ["net_af_packet", "net_af_xdp"];
 
+/// Of the network namespace that this thread is in; `/sys/class/net` is of whoever mounted it.
+const INTERFACES: &str = "/proc/thread-self/net/dev";
+
 pub(super) fn check(config: &Config, memory: &Memory) -> Result<(), DpdkError> {
-    check_on(&Host::new(), Path::new("/sys/class/net"), config, memory)
+    check_on(&Host::new(), Path::new(INTERFACES), config, memory)
 }
 
 fn check_on(
@@ -53,12 +56,14 @@ fn check_interface(interfaces: &Path, index: usize, vdev: &str) -> Result<(), Dp
     else {
         return Ok(());
     };
-    if interfaces.join(interface).exists() {
+    // Where the system does not say, EAL finds out.
+    let Ok(table) = fs::read_to_string(interfaces) else { return Ok(()) };
+    // Two lines of headings, then a line for each interface.
+    let names = table.lines().skip(2).filter_map(|line| line.split_once(':'));
+    let mut found: Vec<&str> = names.map(|(name, _)| name.trim()).collect();
+    if found.contains(&interface) {
         return Ok(());
     }
-    let entries = fs::read_dir(interfaces).into_iter().flatten().flatten();
-    let mut found: Vec<String> =
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     found.sort_unstable();
     Err(DpdkError::NoInterface {
         key: key(index),
@@ -86,7 +91,7 @@ mod tests {
         }
         let config = Config::parse(toml, "test").expect("a valid configuration");
         let memory = Memory::HugePages { mib_per_node: vec![64] };
-        let interfaces = root.join("sys/class/net");
+        let interfaces = root.join("dev");
         let result = check_on(&Host::at(&root), &interfaces, &config, &memory);
         fs::remove_dir_all(&root).expect("removed");
         result.expect_err("something is wrong").to_string()
@@ -118,9 +123,10 @@ mod tests {
     #[test]
     fn an_interface_that_is_missing_is_named_and_so_are_those_that_are_there() {
         let toml = ONE_TAP.replace("net_tap0", "net_af_packet0,iface=veth7");
-        let wrong = wrong("interface", &[("sys/class/net/lo/mtu", "65536")], &toml);
+        let table = "Inter-|   Receive\n face |bytes    packets\n    lo: 76 8\n  eth0:1200 9\n";
+        let wrong = wrong("interface", &[("dev", table)], &toml);
         assert!(wrong.contains("dpdk.port[0]: there is no interface \"veth7\""), "{wrong}");
-        assert!(wrong.ends_with("or name one of lo"), "{wrong}");
+        assert!(wrong.ends_with("or name one of eth0, lo"), "{wrong}");
     }
 
     #[test]
