@@ -56,6 +56,7 @@ fn a_filter_that_is_none_is_named() {
 }
 
 #[test]
+#[cfg(not(feature = "dpdk"))]
 fn dpdk_is_refused_with_the_reason_and_a_remedy() {
     const PORT: &str = "server.listen = \":0\"
 control.admin = \"127.0.0.1:0\"
