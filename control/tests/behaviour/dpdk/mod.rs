@@ -1,6 +1,7 @@
 //! What there is to say of DPDK alone, and the wires that all stories use.
 
 mod addresses;
+mod churn;
 mod endings;
 mod queues;
 mod router;
