@@ -1,4 +1,4 @@
-// Starts and ends the real binary, on a loopback port of our choice.
+// Starts and ends the real binary: on a loopback port, or on a port that DPDK drives.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -20,9 +20,40 @@ export async function freePort() {
   return port;
 }
 
+// The same tests serve every data path. Over DPDK they run in a network namespace that has the
+// interfaces port0, port1 and so on, an Ethernet away from its own (ci/browser/over-dpdk).
+export const datapath = process.env.HIOLOAD_DATAPATH ?? "kernel";
+let places = 0;
+
+/** Where a server may serve, and what its configuration file says of it. */
+export async function newPlace() {
+  const server = `[server]\ndatapath = "${datapath}"\n`;
+  if (datapath !== "dpdk") return { host: "127.0.0.1", port: await freePort(), config: server };
+  const number = places++;
+  const host = `10.215.${number}.1`;
+  const config = `${server}listen = "${host}:8080"
+
+# A page asks for more at once than the feeds that the defaults are made for.
+[tcp]
+receive_buffer = "16 KiB"
+send_buffer = "64 KiB"
+
+[dpdk]
+file_prefix = "hioload-browser-${process.pid}-${number}"
+huge_pages = false
+flows_max = 256
+time_wait_max = 1024
+
+[[dpdk.port]]
+vdev = "net_af_packet0,iface=port${number},qpairs=2"
+addresses = ["${host}/24"]
+`;
+  return { host, port: 8080, config };
+}
+
 /** A running server; `stop()` sends SIGTERM, `kill()` gives it no chance to say goodbye. */
-export async function startServer(port, configFile) {
-  const child = spawn(binary, ["serve", "--config", configFile, "--addr", `127.0.0.1:${port}`], {
+export async function startServer({ host, port }, configFile) {
+  const child = spawn(binary, ["serve", "--config", configFile, "--addr", `${host}:${port}`], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let log = "";
@@ -37,22 +68,22 @@ export async function startServer(port, configFile) {
   };
 
   await Promise.race([
-    accepting(port),
+    accepting(host, port),
     ended.then(() => { throw new Error(`the server ended before it accepted:\n${log}`); }),
   ]);
   return { stop: () => end("SIGTERM"), kill: () => end("SIGKILL"), log: () => log };
 }
 
-async function accepting(port, deadline = Date.now() + 10_000) {
+async function accepting(host, port, deadline = Date.now() + 10_000) {
   for (;;) {
-    const socket = net.connect(port, "127.0.0.1");
+    const socket = net.connect(port, host);
     const connected = await new Promise((resolve) => {
       socket.once("connect", () => resolve(true));
       socket.once("error", () => resolve(false));
     });
     socket.destroy();
     if (connected) return;
-    if (Date.now() > deadline) throw new Error(`nothing accepts on port ${port}`);
+    if (Date.now() > deadline) throw new Error(`nothing accepts at ${host}:${port}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

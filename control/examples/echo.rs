@@ -3,6 +3,7 @@
 //! Run it with `cargo run --release --example echo -- --addr 127.0.0.1:9001`.
 
 use std::error::Error;
+use std::path::PathBuf;
 
 use clap::Parser;
 use hioload::config::{AdminAddress, ListenAddress};
@@ -11,9 +12,12 @@ use hioload::{Appliance, Config, Handler, HandlerError, Message, Outbox, Recover
 /// Sends every message back.
 #[derive(Parser)]
 struct Flags {
-    /// Address to listen on
-    #[arg(long, default_value = "127.0.0.1:9001")]
-    addr: ListenAddress,
+    /// Address to listen on [default: 127.0.0.1:9001, or what the file says]
+    #[arg(long)]
+    addr: Option<ListenAddress>,
+    /// Configuration file
+    #[arg(long)]
+    config: Option<PathBuf>,
 }
 
 struct Echo;
@@ -32,8 +36,14 @@ impl Handler for Echo {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let flags = Flags::parse();
-    let mut config = Config::default();
-    config.server.listen = vec![flags.addr];
+    let mut config = flags.config.map_or_else(|| Ok(Config::default()), Config::load)?;
+    match flags.addr {
+        Some(addr) => config.server.listen = vec![addr],
+        None if config == Config::default() => {
+            config.server.listen = vec!["127.0.0.1:9001".parse()?];
+        }
+        None => {}
+    }
     config.control.admin = AdminAddress::Off;
     // The largest messages of the conformance tests have 16 MiB, and several may wait.
     config.websocket.message_bytes_max = 64 << 20;
