@@ -33,6 +33,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         let Some(flow) = self.flows.get_mut(id) else { return };
         let due = due.min(flow.deadline);
         if due < flow.wake_at {
+            flow.wake_later = flow.wake_at;
             flow.wake_at = due;
             // What could not be sent now, for lack of memory, is tried at the next tick.
             let micros = u64::try_from(due.max(self.at).total_micros()).unwrap_or(0);
@@ -79,7 +80,7 @@ impl<P: FramePort> StackStreams<'_, P> {
                 flow.prefetch_socket();
             }
             let Some(flow) = self.flows.get_mut(id) else { continue };
-            flow.wake_at = NEVER;
+            flow.wake(self.at);
             if flow.deadline <= self.at {
                 self.give_up(id);
                 continue;

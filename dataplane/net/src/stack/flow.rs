@@ -45,6 +45,9 @@ pub(crate) struct Flow<'a> {
     pub(crate) acknowledged: u32,
     /// The earliest entry in the timer wheel, as far as is known.
     pub(crate) wake_at: Instant,
+    /// An entry behind it. A delayed acknowledgement comes and goes many times before data that was
+    /// sent is due again, and each would leave another entry for that.
+    pub(crate) wake_later: Instant,
     /// When it ends whatever its socket says.
     pub(crate) deadline: Instant,
 }
@@ -91,6 +94,7 @@ impl<'a> Flow<'a> {
             sent_until: 0,
             acknowledged: 0,
             wake_at: NEVER,
+            wake_later: NEVER,
             deadline: NEVER,
         }
     }
@@ -136,6 +140,16 @@ impl<'a> Flow<'a> {
             FlushState::Finished
         } else {
             FlushState::Drained
+        }
+    }
+
+    /// The timer wheel has named the flow: entries until `now` are gone.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        if self.wake_at <= now {
+            self.wake_at = std::mem::replace(&mut self.wake_later, NEVER);
+        }
+        if self.wake_at <= now {
+            self.wake_at = NEVER;
         }
     }
 

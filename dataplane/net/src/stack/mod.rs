@@ -162,6 +162,11 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
         counters
     }
 
+    /// Deadlines that wait, of which a flow has few.
+    pub fn deadlines(&self) -> usize {
+        self.timers.len()
+    }
+
     /// What each port has counted, in the order in which they were given.
     pub fn ports(&self) -> impl Iterator<Item = &P> {
         self.ports.iter().map(|port| &port.output.port)

@@ -86,6 +86,22 @@ fn messages_that_wait_together_leave_in_as_few_segments_as_they_fit_into() {
 }
 
 #[test]
+fn a_talkative_client_leaves_no_more_deadlines_than_a_silent_one() {
+    let arena = arena();
+    let mut scene = Scene::new(&arena);
+    let (flow, client) = scene.connect();
+    for _ in 0..50 {
+        scene.station.send(client, b"still here");
+        scene.reads(flow, 10);
+        // It is acknowledged by itself, since there is no answer yet.
+        scene.pass(Duration::from_millis(12));
+        scene.say(flow, b"so am I");
+        scene.turn();
+    }
+    assert!(scene.streams.deadlines() <= 3, "{}", scene.streams.deadlines());
+}
+
+#[test]
 fn a_client_that_ends_first_is_let_go_and_nothing_is_left() {
     let arena = arena();
     let mut scene = Scene::new(&arena);
