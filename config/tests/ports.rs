@@ -30,6 +30,13 @@ fn with_ports(ports: Vec<Port>) -> Config {
 }
 
 #[test]
+fn a_port_without_addresses_is_refused_where_its_device_is() {
+    let text = "server.listen = \":80\"\n[[dpdk.port]]\npci = \"0000:03:00.0\"\n";
+    let refusal = refusal(text);
+    assert!(refusal.starts_with("hioload.toml:3:7: dpdk.port[0].pci: a port needs"), "{refusal}");
+}
+
+#[test]
 fn every_key_reaches_its_field() {
     let config = parse(
         r#"

@@ -30,7 +30,7 @@ pub(super) fn relations(config: &Config) -> Vec<Relation> {
         clients_come_to_a_port,
         flows_hold_the_sessions,
     ];
-    let of_one_port = [mtu_carries_ipv6, gateways_are_near, routes_are_near];
+    let of_one_port = [port_has_addresses, mtu_carries_ipv6, gateways_are_near, routes_are_near];
     let ports = || config.dpdk.ports.iter().enumerate();
     let mut broken: Vec<_> = one.into_iter().filter_map(|rule| rule(config)).collect();
     for (index, port) in ports() {
@@ -206,6 +206,19 @@ const NEAR: &str = "a router in one of the port's own networks, other than the p
 fn is_near(router: IpAddr, addresses: &[IpNet]) -> bool {
     let is_own = addresses.iter().any(|address| address.addr() == router);
     !is_own && addresses.iter().any(|address| address.contains(&router))
+}
+
+/// A list that is empty is refused by itself; one that is not there is not looked at. A port without
+/// a device is refused for that.
+fn port_has_addresses(index: usize, port: &Port) -> Option<Relation> {
+    let addresses = port_key(index, "addresses");
+    (port.addresses.is_empty() && !port.device.name().is_empty()).then(|| Relation {
+        message: format!(
+            "a port needs an address: expected {addresses} with 1 to 8 of them and their prefixes, \
+             such as \"192.0.2.1/24\", got none"
+        ),
+        keys: vec![addresses, port_key(index, "pci"), port_key(index, "vdev")],
+    })
 }
 
 fn device_is_new(index: usize, port: &Port, earlier: &[Port]) -> Option<Relation> {
