@@ -26,6 +26,9 @@ const FRAME_OVERHEAD_BYTES: usize = 14 + 8 + 4;
 const DATA_ROOM_BYTES_MIN: usize = 2048;
 const DATA_ROOM_STEP_BYTES: usize = 1024;
 
+/// Mbufs for messages in a backlog, and for those in the mesh, at most: 20 MiB for each lcore.
+const MESSAGE_MBUFS_MAX: usize = 8192;
+
 /// A descriptor of the NIC and what the driver keeps beside it: not more than this.
 const DESCRIPTOR_BYTES: u64 = 128;
 
@@ -76,26 +79,30 @@ impl MbufPool {
     }
 }
 
-/// Mbufs in the caches of lcores: a cache is emptied when it holds half as much again as it should.
-const CACHED: (&str, usize) = ("in the cache", CACHE_MBUFS + CACHE_MBUFS / 2);
+/// Mbufs in the caches of `lcores`, all that may free some of the pool: a cache is emptied when it
+/// holds half as much again as it should.
+fn in_caches(lcores: usize) -> (&'static str, usize) {
+    ("in caches", (CACHE_MBUFS + CACHE_MBUFS / 2).saturating_mul(lcores))
+}
 
-/// The pool that one receive queue of `port` takes its mbufs from.
-pub fn receive_pool(config: &Config, port: &Port) -> MbufPool {
-    queue_pool(config, port, port.rx_descriptors)
+/// The pool that one receive queue of `port` takes its mbufs from, where `lcores` serve the port:
+/// they hand frames to each other.
+pub fn receive_pool(config: &Config, port: &Port, lcores: usize) -> MbufPool {
+    queue_pool(config, port, port.rx_descriptors, lcores)
 }
 
 /// The pool for what goes into one transmit queue of `port`.
 pub fn transmit_pool(config: &Config, port: &Port) -> MbufPool {
-    queue_pool(config, port, port.tx_descriptors)
+    queue_pool(config, port, port.tx_descriptors, 1)
 }
 
-fn queue_pool(config: &Config, port: &Port, descriptors: u16) -> MbufPool {
+fn queue_pool(config: &Config, port: &Port, descriptors: u16, lcores: usize) -> MbufPool {
     let data_room_bytes = data_room_bytes(port);
     let burst = ("in a burst", usize::from(config.dpdk.burst));
     MbufPool {
         data_room_bytes,
         mbuf_bytes: mbuf_bytes(config, data_room_bytes),
-        holders: [("descriptors", usize::from(descriptors)), burst, CACHED],
+        holders: [("descriptors", usize::from(descriptors)), burst, in_caches(lcores)],
     }
 }
 
@@ -106,16 +113,17 @@ fn mbuf_bytes(config: &Config, data_room_bytes: usize) -> u64 {
 }
 
 /// The pool for the messages that one of `lcores` has published: as many as wait for the slowest
-/// session and in the rings to other workers, or as its share of all backlogs holds. Messages that
-/// find no mbuf, or are too large for one, are on the heap.
+/// session and in the rings to other workers, or as its share of all backlogs holds, within bounds.
+/// Messages that find no mbuf, or are too large for one, are on the heap.
 pub fn message_pool(config: &Config, lcores: usize) -> MbufPool {
     let broadcast = &config.broadcast;
     let mbuf_bytes = mbuf_bytes(config, DATA_ROOM_BYTES_MIN);
     let share = wide(broadcast.backlog_total_bytes_max / lcores.max(1)) / mbuf_bytes;
     let share = narrow(share);
-    let backlog = broadcast.backlog_messages_max.min(share);
-    let mesh = if lcores > 1 { broadcast.mesh_slots.min(share - backlog) } else { 0 };
-    let holders = [("in a backlog", backlog), ("in the mesh", mesh), CACHED];
+    let backlog = broadcast.backlog_messages_max.min(share).min(MESSAGE_MBUFS_MAX);
+    let mesh = broadcast.mesh_slots.min(share - backlog).min(MESSAGE_MBUFS_MAX);
+    let mesh = if lcores > 1 { mesh } else { 0 };
+    let holders = [("in a backlog", backlog), ("in the mesh", mesh), in_caches(lcores)];
     MbufPool { data_room_bytes: DATA_ROOM_BYTES_MIN, mbuf_bytes, holders }
 }
 
@@ -194,7 +202,7 @@ impl Capacity {
         for ((node, ports), cpus) in alike {
             let group = Group {
                 node,
-                pools: pools(config, ports, lcores.len()),
+                pools: pools(config, ports, lcores),
                 rings: capacity.rings(config),
                 heap: capacity.heap(),
                 cpus,
@@ -309,13 +317,15 @@ fn given_bytes(memory: &Memory, node: usize) -> Option<u64> {
 }
 
 /// What the mbufs and queues of one of `lcores` need that serves `ports`.
-fn pools(config: &Config, ports: &[usize], lcores: usize) -> Vec<Term> {
+fn pools(config: &Config, ports: &[usize], lcores: &[Lcore]) -> Vec<Term> {
     let mut terms = Vec::new();
     for index in ports {
         let Some(port) = config.dpdk.ports.get(*index) else {
             continue;
         };
-        terms.push(receive_pool(config, port).term(format!("port {index}, receive mbufs")));
+        let serving = lcores.iter().filter(|lcore| lcore.ports.contains(index)).count();
+        terms
+            .push(receive_pool(config, port, serving).term(format!("port {index}, receive mbufs")));
         terms.push(transmit_pool(config, port).term(format!("port {index}, transmit mbufs")));
         let (rx, tx) = (port.rx_descriptors, port.tx_descriptors);
         terms.push(Term {
@@ -324,7 +334,7 @@ fn pools(config: &Config, ports: &[usize], lcores: usize) -> Vec<Term> {
             arithmetic: format!("({rx} + {tx} descriptors) x {DESCRIPTOR_BYTES} B"),
         });
     }
-    terms.push(message_pool(config, lcores).term("message mbufs".to_owned()));
+    terms.push(message_pool(config, lcores.len()).term("message mbufs".to_owned()));
     terms
 }
 

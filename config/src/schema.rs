@@ -241,7 +241,7 @@ fn dpdk(dpdk: &mut Dpdk, visitor: &mut impl Visitor) {
     visitor.key(key("dpdk", "flows_max"), &flows, &mut dpdk.flows_max);
     visitor.key(key("dpdk", "half_open_max"), &flows, &mut dpdk.half_open_max);
     visitor.key(key("dpdk", "time_wait_max"), &flows, &mut dpdk.time_wait_max);
-    visitor.key(key("dpdk", "burst"), &Count { min: 1, max: 32 }, &mut dpdk.burst);
+    visitor.key(key("dpdk", "burst"), &Count { min: 8, max: 32 }, &mut dpdk.burst);
     visitor.tables(&PORTS, &mut dpdk.ports, port);
 }
 

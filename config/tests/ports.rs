@@ -448,6 +448,6 @@ const TABLE: &[Broken] = &[
     (
         "a burst that no queue gives",
         "dpdk.burst = 33",
-        "1:14: dpdk.burst: expected a whole number from 1 to 32, got 33",
+        "1:14: dpdk.burst: expected a whole number from 8 to 32, got 33",
     ),
 ];

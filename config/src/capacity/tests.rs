@@ -17,9 +17,9 @@ fn config() -> Config {
 
 #[test]
 fn a_pool_holds_what_can_be_taken_at_one_time() {
-    let pool = receive_pool(&config(), &Port { rx_descriptors: 512, ..Port::default() });
-    assert_eq!(pool.mbufs(), 512 + 32 + 384);
-    assert_eq!((pool.data_room_bytes, pool.bytes()), (2048, 928 * 2448));
+    let pool = receive_pool(&config(), &Port { rx_descriptors: 512, ..Port::default() }, 2);
+    assert_eq!(pool.mbufs(), 512 + 32 + 2 * 384);
+    assert_eq!((pool.data_room_bytes, pool.bytes()), (2048, 1312 * 2448));
     let pool = transmit_pool(&config(), &Port::default());
     assert_eq!(pool.mbufs(), 1024 + 32 + 384);
 }
@@ -34,11 +34,11 @@ fn an_mbuf_holds_the_largest_frame_of_its_port() {
 fn without_huge_pages_each_mbuf_has_pages_of_its_own() {
     let mut config = config();
     config.dpdk.huge_pages = false;
-    let pool = |mtu| receive_pool(&config, &Port { mtu, ..Port::default() });
+    let pool = |mtu| receive_pool(&config, &Port { mtu, ..Port::default() }, 1);
     assert_eq!([1500, 9000].map(|mtu| pool(mtu).mbuf_bytes), [4096, 3 * 4096]);
     let printed = Capacity::new(&config, &lcores()).to_string();
     assert!(
-        printed.contains("NUMA node 1: 118 MiB in ordinary pages = 38 MiB of EAL"),
+        printed.contains("NUMA node 1: 124 MiB in ordinary pages = 44 MiB of EAL"),
         "{printed}"
     );
 }
@@ -46,10 +46,13 @@ fn without_huge_pages_each_mbuf_has_pages_of_its_own() {
 #[test]
 fn messages_have_mbufs_for_a_backlog_and_the_mesh_within_their_share() {
     let mut config = config();
-    assert_eq!(message_pool(&config, 3).mbufs(), 1024 + 1024 + 384);
+    assert_eq!(message_pool(&config, 3).mbufs(), 1024 + 1024 + 3 * 384);
     assert_eq!(message_pool(&config, 1).mbufs(), 1024 + 384, "no other worker, no mesh");
     config.broadcast.backlog_total_bytes_max = 3 * 1500 * 2448;
-    assert_eq!(message_pool(&config, 3).mbufs(), 1500 + 384);
+    assert_eq!(message_pool(&config, 3).mbufs(), 1500 + 3 * 384);
+    config.broadcast.backlog_total_bytes_max = usize::MAX;
+    config.broadcast.backlog_messages_max = 1_000_000;
+    assert_eq!(message_pool(&config, 3).mbufs(), 8192 + 1024 + 3 * 384, "the rest is on the heap");
 }
 
 #[test]
@@ -65,22 +68,22 @@ fn the_sum_says_what_each_term_is() {
     let capacity = Capacity::new(&config(), &lcores());
     let expected = "\
 lcores 1-2 on NUMA node 0, each:
-  port 0, receive mbufs        3.4 MiB = (1024 descriptors + 32 in a burst + 384 in the cache) x 2448 B
-  port 0, transmit mbufs       3.4 MiB = (1024 descriptors + 32 in a burst + 384 in the cache) x 2448 B
+  port 0, receive mbufs        5.2 MiB = (1024 descriptors + 32 in a burst + 1152 in caches) x 2448 B
+  port 0, transmit mbufs       3.4 MiB = (1024 descriptors + 32 in a burst + 384 in caches) x 2448 B
   port 0, queues               0.3 MiB = (1024 + 1024 descriptors) x 128 B
-  message mbufs                5.7 MiB = (1024 in a backlog + 1024 in the mesh + 384 in the cache) x 2448 B
+  message mbufs                7.5 MiB = (1024 in a backlog + 1024 in the mesh + 1152 in caches) x 2448 B
   rings of flows                80 MiB = 24640 flows x (1 KiB in + 2 KiB out), in whole 16 MiB
   on the heap, at most        33.1 MiB = 24640 flows x 1280 B + 24640 in TIME-WAIT x 128 B
 lcores 9 on NUMA node 1:
-  port 0, receive mbufs        3.4 MiB = (1024 descriptors + 32 in a burst + 384 in the cache) x 2448 B
-  port 0, transmit mbufs       3.4 MiB = (1024 descriptors + 32 in a burst + 384 in the cache) x 2448 B
+  port 0, receive mbufs        5.2 MiB = (1024 descriptors + 32 in a burst + 1152 in caches) x 2448 B
+  port 0, transmit mbufs       3.4 MiB = (1024 descriptors + 32 in a burst + 384 in caches) x 2448 B
   port 0, queues               0.3 MiB = (1024 + 1024 descriptors) x 128 B
-  message mbufs                5.7 MiB = (1024 in a backlog + 1024 in the mesh + 384 in the cache) x 2448 B
+  message mbufs                7.5 MiB = (1024 in a backlog + 1024 in the mesh + 1152 in caches) x 2448 B
   rings of flows                80 MiB = 24640 flows x (1 KiB in + 2 KiB out), in whole 16 MiB
   on the heap, at most        33.1 MiB = 24640 flows x 1280 B + 24640 in TIME-WAIT x 128 B
-NUMA node 0: 202 MiB in huge pages (101 of 2 MiB) = 42 MiB of EAL, 16 MiB for itself included, + 160 \
+NUMA node 0: 210 MiB in huge pages (105 of 2 MiB) = 50 MiB of EAL, 16 MiB for itself included, + 160 \
 MiB rings of flows
-NUMA node 1: 110 MiB in huge pages (55 of 2 MiB) = 30 MiB of EAL, 16 MiB for itself included, + 80 \
+NUMA node 1: 114 MiB in huge pages (57 of 2 MiB) = 34 MiB of EAL, 16 MiB for itself included, + 80 \
 MiB rings of flows";
     assert_eq!(capacity.to_string(), expected);
 }
@@ -90,9 +93,9 @@ fn memory_that_holds_what_is_needed_goes_to_eal_but_for_the_rings() {
     let capacity = Capacity::new(&config(), &lcores());
     let mib = 1 << 20;
     for (memory, eal) in [
-        (Memory::Auto, [42, 30]),
-        (Memory::Each(202 * mib), [42, 122]),
-        (Memory::Nodes(vec![1024 * mib, 110 * mib]), [864, 30]),
+        (Memory::Auto, [50, 34]),
+        (Memory::Each(210 * mib), [50, 130]),
+        (Memory::Nodes(vec![1024 * mib, 114 * mib]), [864, 34]),
     ] {
         assert_eq!(capacity.check(&memory), Ok(()), "{memory:?}");
         assert_eq!(capacity.eal_mib(&memory), eal, "{memory:?}");
@@ -103,15 +106,15 @@ fn memory_that_holds_what_is_needed_goes_to_eal_but_for_the_rings() {
 fn memory_that_is_too_small_is_refused_with_the_arithmetic() {
     let capacity = Capacity::new(&config(), &lcores());
     let mib = 1 << 20;
-    assert_eq!(capacity.check(&Memory::Each(201 * mib)).unwrap_err().node, 0);
+    assert_eq!(capacity.check(&Memory::Each(209 * mib)).unwrap_err().node, 0);
     let error = capacity.check(&Memory::Nodes(vec![1024 * mib])).unwrap_err();
-    let expected = "dpdk.memory: expected \"auto\" or at least 110 MiB of NUMA node 1, which is 1 \
-        lcore x (port 0, receive mbufs 3.4 MiB [(1024 descriptors + 32 in a burst + 384 in the cache) \
-        x 2448 B] + port 0, transmit mbufs 3.4 MiB [(1024 descriptors + 32 in a burst + 384 in the \
-        cache) x 2448 B] + port 0, queues 0.3 MiB [(1024 + 1024 descriptors) x 128 B] + message mbufs \
-        5.7 MiB [(1024 in a backlog + 1024 in the mesh + 384 in the cache) x 2448 B] + rings of flows \
-        80 MiB [24640 flows x (1 KiB in + 2 KiB out), in whole 16 MiB]) + 16 MiB for EAL, got 0 MiB; \
-        fewer dpdk.flows_max, smaller buffers in [tcp] or fewer descriptors need less";
+    let expected = "dpdk.memory: expected \"auto\" or at least 114 MiB of NUMA node 1, which is 1 \
+        lcore x (port 0, receive mbufs 5.2 MiB [(1024 descriptors + 32 in a burst + 1152 in caches) x \
+        2448 B] + port 0, transmit mbufs 3.4 MiB [(1024 descriptors + 32 in a burst + 384 in caches) x \
+        2448 B] + port 0, queues 0.3 MiB [(1024 + 1024 descriptors) x 128 B] + message mbufs 7.5 MiB \
+        [(1024 in a backlog + 1024 in the mesh + 1152 in caches) x 2448 B] + rings of flows 80 MiB \
+        [24640 flows x (1 KiB in + 2 KiB out), in whole 16 MiB]) + 16 MiB for EAL, got 0 MiB; fewer \
+        dpdk.flows_max, smaller buffers in [tcp] or fewer descriptors need less";
     assert_eq!(error.to_string(), expected);
 }
 

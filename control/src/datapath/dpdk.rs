@@ -12,9 +12,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hioload_buffer::{Pool, PoolOptions};
 use hioload_config::{Capacity, CapacityError, Config};
 use hioload_dpdk::sysfs::Obstacle;
-use hioload_dpdk::{Eal, EalError, LaunchError, LcoreId, MempoolError, PortError, StartedPort};
+use hioload_dpdk::{
+    Eal, EalError, LaunchError, LcoreId, Mempool, MempoolError, PortError, StartedPort,
+};
 use hioload_engine::{Handler, WorkerParts};
 use hioload_mem::{Arena, ArenaPages};
 use hioload_net::{
@@ -143,6 +146,8 @@ impl Drop for PortsKept {
 /// Where a worker is to run, and what it is to serve.
 struct Seat {
     lcore: LcoreId,
+    /// Its NUMA node.
+    node: usize,
     ports: Vec<StackPort<DpdkPort>>,
     waker: Arc<StackWaker>,
     stats: Arc<StackStats>,
@@ -152,6 +157,8 @@ struct Seat {
     flows_max: usize,
     half_open_max: usize,
     time_wait_max: usize,
+    /// Where the messages that the worker publishes lie.
+    messages: Mempool,
 }
 
 impl DpdkPath {
@@ -180,7 +187,7 @@ impl DpdkPath {
     /// Launches the lcore of a worker.
     pub(super) fn start<H: Handler>(
         &mut self,
-        parts: WorkerParts,
+        mut parts: WorkerParts,
         duty: Duty<H>,
     ) -> Result<Running, StartError> {
         let seat = self.seats.pop_front().expect("as many as there are workers");
@@ -191,6 +198,7 @@ impl DpdkPath {
             } else {
                 ArenaPages::Transparent
             };
+            parts.set_pool(seat.message_pool());
             let arena = Arena::new(pages);
             let streams = seat.streams(&arena, &parts, &duty.config);
             duty.fulfil(parts, streams)
@@ -208,6 +216,14 @@ impl DpdkPath {
 }
 
 impl Seat {
+    /// For messages: in mbufs on the worker's node. Those that no mbuf holds are on the same node,
+    /// where it gives memory.
+    fn message_pool(&self) -> Pool {
+        let options = PoolOptions::default();
+        let pool = Pool::on_node(self.node, options).unwrap_or_else(|_| Pool::new(options));
+        pool.with_pieces(Box::new(self.messages.clone()))
+    }
+
     /// The streams of the worker, with their rings in `arena`.
     fn streams<'a>(
         self,

@@ -40,8 +40,10 @@ fn the_admin_interface_tells_of_ports_pools_flows_and_drops() {
 
         let pools = stats["mempools"].as_array().expect("a list");
         let names: Vec<_> = pools.iter().map(|pool| pool["name"].as_str().unwrap_or("")).collect();
-        assert_eq!(names, ["rx_0_0", "tx_0_0"]);
-        for pool in pools {
+        assert_eq!(names, ["messages_0", "rx_0_0", "tx_0_0"]);
+        // No message waits.
+        assert_eq!(pools[0]["in_use"], 0);
+        for pool in &pools[1..] {
             let (mbufs, in_use) = (pool["mbufs"].as_u64(), pool["in_use"].as_u64());
             assert!(Some(0) < in_use && in_use <= mbufs, "{pool:#}");
         }

@@ -1,7 +1,7 @@
 //! Where buffers come from and go back to.
 
 use hioload_mem::numa::NodeError;
-use hioload_mem::slab::{SlabOptions, SlabPool};
+use hioload_mem::slab::{PieceSource, SlabOptions, SlabPool};
 
 use crate::Buffer;
 
@@ -62,6 +62,15 @@ impl Pool {
     /// build without the feature `numa`, and elsewhere than on Linux, no node is known.
     pub fn on_node(node: usize, options: PoolOptions) -> Result<Self, NodeError> {
         Ok(Self { slab: SlabPool::on_node(node, options.slab())? })
+    }
+
+    /// The same pool, whose buffers lie in pieces of `source` while it has some: those that fit.
+    ///
+    /// # Panics
+    /// When buffers have been taken from the pool already.
+    #[must_use]
+    pub fn with_pieces(self, source: Box<dyn PieceSource>) -> Self {
+        Self { slab: self.slab.with_pieces(source) }
     }
 
     /// A buffer that holds `len` zero bytes.

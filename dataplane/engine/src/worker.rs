@@ -212,11 +212,12 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     pub fn turn(&mut self) -> io::Result<Option<Drained>> {
         self.poll()?; // connections and readiness
         self.receive(); // bytes -> HTTP upgrade -> WebSocket decode -> middleware -> handler
+        self.take_requests(); // what the control plane publishes, and asks of single sessions
         self.exchange(); // mesh: messages of this worker out, those of others in
         self.fan_out(); // hub -> queue of each session, by reference
         self.expire(); // pings and deadlines
         self.transmit(); // queues -> transport
-        self.obey(); // commands of the control plane
+        self.obey(); // commands of the control plane: snapshots, drains
         self.log.report(self.cx.now);
         let drained = self.advance_drain();
         self.cx.counters.turns.add(1);

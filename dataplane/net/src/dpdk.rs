@@ -22,13 +22,15 @@ const WAITING_MAX: usize = 256;
 
 /// A queue pair of a network interface that DPDK drives.
 ///
-/// Frames that are sent gather to bursts of [`BURST_MAX`]. What the interface does not take waits:
-/// a burst and 256 frames behind it, in order. Whoever has the [`StartedPort`] watches the link.
+/// Frames that are sent gather to bursts. What the interface does not take waits: a burst and 256
+/// frames behind it, in order. Whoever has the [`StartedPort`] watches the link.
 #[derive(Debug)]
 pub struct DpdkPort {
     rx: RxQueue,
     tx: TxQueue,
     tx_pool: Mempool,
+    /// Frames taken from the interface, or given to it, at a time.
+    burst: usize,
     capabilities: PortCapabilities,
     link: Arc<LinkState>,
     /// Where frames come in; empty between calls.
@@ -73,7 +75,8 @@ pub enum DpdkPortError {
 impl DpdkPort {
     /// Makes a port of a queue pair of `port`. It takes the frames that it gives from `tx_pool`,
     /// which should be no pool that anything is received into: or slow clients leave no memory for
-    /// what they send.
+    /// what they send. `burst` frames are taken from the interface or given to it at a time, 1 to
+    /// [`BURST_MAX`]; any other number stands for the next one of these.
     ///
     /// # Errors
     /// When the longest frame does not fit into the mbufs of the pool.
@@ -81,6 +84,7 @@ impl DpdkPort {
         port: &StartedPort,
         (rx, tx): (RxQueue, TxQueue),
         tx_pool: Mempool,
+        burst: usize,
     ) -> Result<Self, DpdkPortError> {
         let granted = port.granted();
         let mtu = usize::from(granted.mtu);
@@ -100,6 +104,7 @@ impl DpdkPort {
             rx,
             tx,
             tx_pool,
+            burst: burst.clamp(1, BURST_MAX),
             capabilities,
             link: port.link(),
             received: Burst::new(),
@@ -111,6 +116,11 @@ impl DpdkPort {
         })
     }
 
+    /// Whether the next frame has to wait behind the burst.
+    fn is_burst_whole(&self) -> bool {
+        self.sending.len() >= self.burst
+    }
+
     /// Gives the interface the burst, and fills it up from behind.
     fn hand_over(&mut self) {
         let sent = self.tx.send(&mut self.sending);
@@ -118,7 +128,7 @@ impl DpdkPort {
         self.counters.bytes_out += sent.bytes as u64;
         self.counters.bursts_out += u64::from(sent.frames > 0);
         self.is_full = !self.sending.is_empty();
-        while !self.sending.is_full()
+        while !self.is_burst_whole()
             && let Some(DpdkFrame(mbuf)) = self.waiting.pop_front()
         {
             self.append(mbuf);
@@ -142,7 +152,7 @@ impl FramePort for DpdkPort {
     }
 
     fn receive(&mut self, _: Instant, frames: &mut Vec<DpdkFrame>) {
-        let count = self.rx.receive(&mut self.received);
+        let count = self.rx.receive(&mut self.received, self.burst);
         self.counters.frames_in += count as u64;
         self.counters.bursts_in += u64::from(count > 0);
         while let Some(mbuf) = self.received.pop() {
@@ -152,7 +162,7 @@ impl FramePort for DpdkPort {
     }
 
     fn frame(&mut self) -> Option<DpdkFrame> {
-        if self.spare.is_empty() && !self.tx_pool.take_burst(BURST_MAX, &mut self.spare) {
+        if self.spare.is_empty() && !self.tx_pool.take_burst(self.burst, &mut self.spare) {
             // Fewer than a burst, perhaps, but one.
             self.tx_pool.take_burst(1, &mut self.spare);
         }
@@ -179,21 +189,21 @@ impl FramePort for DpdkPort {
         if checksum.is_none() {
             frame.0.clear_flags();
         }
-        if !self.sending.is_full() && self.waiting.is_empty() {
+        if !self.is_burst_whole() && self.waiting.is_empty() {
             self.append(frame.0);
         } else if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(frame);
         } else {
             self.counters.dropped_tx_full += 1;
         }
-        if self.sending.is_full() && !self.is_full {
+        if self.is_burst_whole() && !self.is_full {
             self.hand_over();
         }
     }
 
     fn flush(&mut self, _: Instant) {
         // A burst, and those behind it: as many rounds as there can be bursts.
-        for _ in 0..=WAITING_MAX.div_ceil(BURST_MAX) {
+        for _ in 0..=WAITING_MAX.div_ceil(self.burst) {
             if self.sending.is_empty() {
                 break;
             }

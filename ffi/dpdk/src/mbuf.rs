@@ -190,6 +190,28 @@ impl Mbuf {
         fits
     }
 
+    /// Its memory, headroom included, which begins at a cache line.
+    pub(crate) fn into_memory(self) -> NonNull<u8> {
+        debug_assert_eq!(self.header().buf_addr.addr(), self.raw.as_ptr().wrapping_add(1).addr());
+        // SAFETY: the memory follows the header at once in pools without private data, as all are
+        // that this crate makes.
+        let memory = unsafe { self.raw.add(1) }.cast();
+        mem::forget(self);
+        memory
+    }
+
+    /// The mbuf that has this memory.
+    ///
+    /// # Safety
+    /// `memory` came from [`into_memory`](Self::into_memory), and nobody uses it any more.
+    pub(crate) unsafe fn from_memory(memory: NonNull<u8>) -> Self {
+        // SAFETY: the header lies in front of the memory, as `into_memory` says.
+        let raw = unsafe { memory.cast::<rte_mbuf>().sub(1) };
+        // SAFETY: `into_memory` has forgotten an mbuf that was as the field says, and nobody has
+        // changed that.
+        unsafe { Self::from_raw(raw) }
+    }
+
     /// A handle that can be cloned and only read.
     pub fn share(self) -> SharedMbuf {
         let shared = SharedMbuf { raw: self.raw, data: self.data(), len: self.len() };

@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use dpdk_sys::rte_mempool;
+use hioload_mem::slab::PieceSource;
 
 use crate::burst::{BURST_MAX, Burst};
 use crate::eal::Eal;
@@ -166,6 +167,24 @@ impl Mempool {
 
     pub(crate) fn as_ptr(&self) -> *mut rte_mempool {
         self.0.raw.as_ptr()
+    }
+}
+
+// SAFETY: an mbuf that was taken is ours alone until it is dropped, and its memory, which never
+// moves, begins at a cache line, as all objects of a mempool and the headers of mbufs have whole
+// lines. It is headroom and data bytes long: so the pool was made. Clones of the handle keep it.
+unsafe impl PieceSource for Mempool {
+    fn piece_bytes(&self) -> usize {
+        dpdk_sys::RTE_PKTMBUF_HEADROOM as usize + usize::from(self.data_bytes())
+    }
+
+    fn take(&self) -> Option<NonNull<u8>> {
+        Some(Mempool::take(self)?.into_memory())
+    }
+
+    unsafe fn give_back(&self, piece: NonNull<u8>) {
+        // SAFETY: the caller says that it came from `take`, and that nobody uses it.
+        drop(unsafe { Mbuf::from_memory(piece) });
     }
 }
 

@@ -31,13 +31,14 @@ impl RxQueue {
         &self.pool
     }
 
-    /// Appends what has come, as far as the burst has room; gives the number of frames.
+    /// Appends what has come, at most `max` frames and as far as the burst has room; gives their
+    /// number.
     ///
     /// A frame in several mbufs is copied together into the first one where it fits, and refused
     /// else. Ports that are started by this crate hardly make such frames.
-    pub fn receive(&mut self, burst: &mut Burst) -> usize {
+    pub fn receive(&mut self, burst: &mut Burst, max: usize) -> usize {
         let room = burst.room();
-        let (port, count) = (self.running.device.id(), count_u16(room.len()));
+        let (port, count) = (self.running.device.id(), count_u16(room.len().min(max)));
         // SAFETY: the port runs and has the queue; `&mut self` is its only owner, and there is room
         // for so many pointers.
         let got = unsafe { dpdk_sys::shim_rx_burst(port, self.queue, room.as_mut_ptr(), count) };

@@ -12,6 +12,8 @@
 //!   takes single blocks off, a head that left and came back in the meantime harms nobody.
 //! - A pool that dies closes its return lists; blocks that come back later are freed by whoever
 //!   drops them. What pool and blocks have in common (`Home`) lives as long as the last of them.
+//! - A pool may have a [`PieceSource`] of its own for blocks up to some length. Such a block never
+//!   enters a return list: whoever drops it gives its piece back to the source.
 //!
 //! Bytes are never readable before they were written: a handle knows which part that is.
 
@@ -22,6 +24,7 @@ mod memory;
 mod model;
 #[cfg(all(feature = "numa", target_os = "linux"))]
 mod node;
+mod pieces;
 mod returns;
 mod sync;
 #[cfg(all(test, not(loom)))]
@@ -30,6 +33,7 @@ mod tests;
 use block::{Chain, ExclusiveBlock};
 pub use handle::{SharedBlock, UniqueBlock};
 use memory::Memory;
+pub use pieces::PieceSource;
 use returns::Home;
 use sync::Arc;
 
@@ -44,6 +48,8 @@ const CLASS_BYTES_MIN: usize = 128;
 const CLASS_COUNT: usize = 10;
 /// The class of blocks of any other length, which are not pooled.
 const UNPOOLED: usize = CLASS_COUNT;
+/// The class of blocks in pieces of a source.
+const IN_PIECES: usize = CLASS_COUNT + 1;
 
 /// What a [`SlabPool`] keeps.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +100,17 @@ impl SlabPool {
         Ok(Self::from_memory(options, Memory::of_node(node)?))
     }
 
+    /// The same pool, which takes what fits into a piece of `source` from there while it has some.
+    ///
+    /// # Panics
+    /// When blocks have been taken from the pool already.
+    #[must_use]
+    pub fn with_pieces(mut self, source: Box<dyn PieceSource>) -> Self {
+        let home = Arc::get_mut(&mut self.home).expect("a pool without blocks");
+        home.set_pieces(source);
+        self
+    }
+
     fn from_memory(options: SlabOptions, memory: Memory) -> Self {
         let home = Arc::new(Home::new(options.class_idle_bytes_max / 2, memory));
         Self { home, ready: Default::default(), blocks_taken: 0 }
@@ -102,16 +119,17 @@ impl SlabPool {
     /// An empty block with room for at least `capacity` bytes behind `headroom` free ones.
     ///
     /// Up to 64 KiB in all the next larger power of two is pooled; beyond, the block has the exact
-    /// length and is freed after use.
+    /// length and is freed after use. One in a [piece](Self::with_pieces) has all of it.
     ///
     /// # Panics
     /// When that is more than [`BLOCK_BYTES_MAX`] or what the address space can hold.
     pub fn take(&mut self, headroom: usize, capacity: usize) -> UniqueBlock {
         let bytes = headroom.saturating_add(capacity);
         assert!(bytes <= BLOCK_BYTES_MAX, "a block of {bytes} bytes is more than 2^32 - 1");
-        let block = match class_of(bytes) {
-            Some(class) => self.take_pooled(class),
-            None => ExclusiveBlock::allocate(&self.home, UNPOOLED, bytes),
+        let block = match (ExclusiveBlock::in_piece(&self.home, bytes), class_of(bytes)) {
+            (Some(block), _) => block,
+            (None, Some(class)) => self.take_pooled(class),
+            (None, None) => ExclusiveBlock::allocate(&self.home, UNPOOLED, bytes),
         };
         self.blocks_taken = self.blocks_taken.wrapping_add(1);
         UniqueBlock::new(block, headroom)

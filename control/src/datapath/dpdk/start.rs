@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hioload_config::capacity::{CACHE_MBUFS, MbufPool, receive_pool, transmit_pool};
+use hioload_config::capacity::{CACHE_MBUFS, MbufPool, message_pool, receive_pool, transmit_pool};
 use hioload_config::{
     Capacity, Config, Device, IpNet, Lcore, ListenAddress, Offloads as OffloadsWanted, Port,
     SessionsMax,
@@ -52,10 +52,12 @@ pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
         SessionsMax::Auto | SessionsMax::Off => SessionsMax::Count(config.dpdk.flows_max),
     };
     let config = &*config;
+    let mut pools = Pools { eal: &eal, config, lcores: &lcores, made: Vec::new() };
     let mut seats = Vec::new();
     for (place, lcore) in lcores.iter().enumerate() {
         seats.push(Seat {
             lcore: LcoreId(u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1)),
+            node: lcore.node,
             ports: Vec::new(),
             waker: Arc::new(StackWaker::default()),
             stats: Arc::new(StackStats::new(lcore.ports.len())),
@@ -65,6 +67,7 @@ pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
             flows_max: capacity.flows_per_lcore,
             half_open_max: capacity.half_open_per_lcore,
             time_wait_max: capacity.time_wait_per_lcore,
+            messages: pools.make("messages", place, &message_pool(config, lcores.len()))?,
         });
     }
     let mut watched = Watched {
@@ -73,8 +76,9 @@ pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
         lcores: seats.iter().zip(&lcores).map(|(seat, lcore)| watched_lcore(seat, lcore)).collect(),
     };
     for (index, port) in config.dpdk.ports.iter().enumerate() {
-        start_port(&eal, config, index, port, &lcores, &mut seats, &mut watched)?;
+        start_port(index, port, &mut pools, &mut seats, &mut watched)?;
     }
+    watched.pools = pools.made;
     let started = watched.ports.clone();
     for (seat, lcore) in seats.iter_mut().zip(&lcores) {
         seat.idle = idle(config, lcore, &started);
@@ -159,40 +163,55 @@ fn eal_options(config: &Config, capacity: &Capacity, lcores: &[Lcore]) -> EalOpt
     }
 }
 
-/// Starts a port with a queue pair for each of its lcores, and adds what is to be watched of it.
-fn start_port(
-    eal: &Eal,
-    config: &Config,
-    index: usize,
-    port: &Port,
-    lcores: &[Lcore],
-    seats: &mut [Seat],
-    watched: &mut Watched,
-) -> Result<(), DpdkError> {
-    let key = format!("dpdk.port[{index}]");
-    let wrong = |source| DpdkError::Port { key: key.clone(), source };
-    let device = DevicePort::find(eal, port.device.name()).map_err(wrong)?;
-    let served: Vec<usize> =
-        (0..lcores.len()).filter(|place| lcores[*place].ports.contains(&index)).collect();
-    let mut pool = |kind: &str, place: usize, size: MbufPool| {
-        let node =
-            if config.dpdk.huge_pages { u32::try_from(lcores[place].node).ok() } else { None };
+/// Makes pools of mbufs.
+struct Pools<'a> {
+    eal: &'a Eal,
+    config: &'a Config,
+    lcores: &'a [Lcore],
+    /// Each with the NUMA node that was asked for.
+    made: Vec<(Mempool, Option<u32>)>,
+}
+
+impl Pools<'_> {
+    /// A pool for what the lcore in this place does, on its node.
+    fn make(&mut self, kind: &str, place: usize, size: &MbufPool) -> Result<Mempool, MempoolError> {
+        let on_nodes = self.config.dpdk.huge_pages;
+        let node = if on_nodes { u32::try_from(self.lcores[place].node).ok() } else { None };
         let pool = Mempool::new(
-            eal,
+            self.eal,
             &MempoolOptions {
-                name: format!("{kind}_{index}_{place}"),
+                name: format!("{kind}_{place}"),
                 mbufs: u32::try_from(size.mbufs()).unwrap_or(u32::MAX),
                 cache: u32::try_from(CACHE_MBUFS).unwrap_or(u32::MAX),
                 data_bytes: u16::try_from(size.data_room_bytes).unwrap_or(u16::MAX),
                 node,
             },
         )?;
-        watched.pools.push((pool.clone(), node));
+        self.made.push((pool.clone(), node));
         Ok(pool)
-    };
-    let mut receive = |place: &usize| pool("rx", *place, receive_pool(config, port));
-    let rx_pools: Vec<Mempool> =
-        served.iter().map(&mut receive).collect::<Result<_, MempoolError>>()?;
+    }
+}
+
+/// Starts a port with a queue pair for each of its lcores, and adds what is to be watched of it.
+fn start_port(
+    index: usize,
+    port: &Port,
+    pools: &mut Pools<'_>,
+    seats: &mut [Seat],
+    watched: &mut Watched,
+) -> Result<(), DpdkError> {
+    let (eal, config) = (pools.eal, pools.config);
+    let key = format!("dpdk.port[{index}]");
+    let wrong = |source| DpdkError::Port { key: key.clone(), source };
+    let device = DevicePort::find(eal, port.device.name()).map_err(wrong)?;
+    let lcores = pools.lcores.iter().enumerate();
+    let served: Vec<usize> =
+        lcores.filter_map(|(place, lcore)| lcore.ports.contains(&index).then_some(place)).collect();
+    let (rx_kind, tx_kind) = (format!("rx_{index}"), format!("tx_{index}"));
+    let rx_pools: Vec<Mempool> = served
+        .iter()
+        .map(|place| pools.make(&rx_kind, *place, &receive_pool(config, port, served.len())))
+        .collect::<Result<_, MempoolError>>()?;
     let options = DeviceOptions {
         mtu: port.mtu,
         rx_descriptors: port.rx_descriptors,
@@ -208,8 +227,8 @@ fn start_port(
     let wakers: Vec<_> = served.iter().map(|place| Arc::clone(&seats[*place].waker)).collect();
     let places = served.into_iter().zip(queues).zip(Handover::ring(&wakers));
     for (number, ((place, queues), handover)) in places.enumerate() {
-        let tx_pool = pool("tx", place, transmit_pool(config, port))?;
-        let queue = DpdkPort::new(&started, queues, tx_pool)
+        let tx_pool = pools.make(&tx_kind, place, &transmit_pool(config, port))?;
+        let queue = DpdkPort::new(&started, queues, tx_pool, config.dpdk.burst.into())
             .map_err(|source| DpdkError::Queue { key: key.clone(), source })?;
         let options = PortOptions {
             addresses: port.addresses.clone(),

@@ -3,6 +3,7 @@
 mod addresses;
 mod churn;
 mod endings;
+mod messages;
 mod queues;
 mod router;
 pub(crate) mod wire;

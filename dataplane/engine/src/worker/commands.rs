@@ -31,6 +31,10 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 }
             }
         }
+    }
+
+    /// Ahead of the fan-out, so that what is published does not wait for a turn.
+    pub(super) fn take_requests(&mut self) {
         self.obey_directed();
         for _ in 0..PUBLICATIONS_PER_TURN {
             if self.is_congested() {

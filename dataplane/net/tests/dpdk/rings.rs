@@ -95,6 +95,6 @@ fn a_frame_has_room_for_the_mtu_and_a_tag() {
         node: None,
     };
     let small = hioload_dpdk::Mempool::new(&eal, &small).unwrap();
-    let error = DpdkPort::new(&port, queues.remove(0), small).unwrap_err();
+    let error = DpdkPort::new(&port, queues.remove(0), small, 32).unwrap_err();
     assert!(matches!(error, DpdkPortError::PoolTooSmall { data_bytes: 1024, .. }), "{error}");
 }

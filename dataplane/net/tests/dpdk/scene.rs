@@ -9,7 +9,7 @@ use hioload_dpdk::{
     Eal, EalOptions, LogLevel, Memory, Mempool, MempoolOptions, Port, PortOptions, Started,
     StartedPort,
 };
-use hioload_net::{DpdkFrame, DpdkPort, FramePort, PortFrame, TxChecksum};
+use hioload_net::{BURST_MAX, DpdkFrame, DpdkPort, FramePort, PortFrame, TxChecksum};
 
 /// Where the tests that want interfaces of the kernel run.
 const INSIDE: &str = "HIOLOAD_TEST_IN_NAMESPACE";
@@ -44,7 +44,7 @@ impl End {
         let tx_pool = pool(eal, &format!("{name}-tx"), tx_mbufs);
         let Started { port: handle, mut queues } =
             port.start(&PortOptions::default(), slice::from_ref(&rx_pool)).unwrap();
-        let port = DpdkPort::new(&handle, queues.remove(0), tx_pool.clone()).unwrap();
+        let port = DpdkPort::new(&handle, queues.remove(0), tx_pool.clone(), BURST_MAX).unwrap();
         Self { port, handle, tx_pool }
     }
 

@@ -71,7 +71,7 @@ fn a_chain_is_copied_together_where_it_fits_and_refused_else() {
     live::dropped(5);
 
     let mut burst = Burst::new();
-    assert_eq!(rx.receive(&mut burst), 2);
+    assert_eq!(rx.receive(&mut burst, 32), 2);
     assert_eq!(rx.refused(), 1);
     let joined = burst.pop().unwrap();
     assert_eq!(joined.len(), 2048);
@@ -95,6 +95,6 @@ fn an_mbuf_that_somebody_else_reads_is_refused() {
     live::dropped(1);
 
     let mut burst = Burst::new();
-    assert_eq!(far.queues[0].0.receive(&mut burst), 0);
+    assert_eq!(far.queues[0].0.receive(&mut burst, 32), 0);
     assert_eq!((far.queues[0].0.refused(), shared.references()), (1, 1));
 }

@@ -3,6 +3,7 @@
 use std::thread;
 
 use hioload_dpdk::{BURST_MAX, Burst, Eal, Mempool, MempoolOptions, TxChecksums};
+use hioload_mem::slab::{SlabOptions, SlabPool};
 
 use crate::scene;
 
@@ -32,6 +33,37 @@ fn an_exhausted_pool_gives_nothing_and_takes_no_harm() {
 
     assert!(pool.take_burst(BURST_MAX, &mut burst));
     assert_eq!(pool.in_use(), 32);
+}
+
+#[test]
+fn blocks_lie_in_mbufs_while_there_are_some_that_hold_them() {
+    let eal = scene::eal("blocks", &[]);
+    let pool = scene::pool(&eal, "pool");
+    let mut blocks = SlabPool::new(SlabOptions::default()).with_pieces(Box::new(pool.clone()));
+    let block = |blocks: &mut SlabPool, len: usize| {
+        let mut block = blocks.take(0, len);
+        block.append_zeros(len);
+        block.freeze()
+    };
+
+    let first = block(&mut blocks, 64);
+    let clones = [first.clone(), first.clone()];
+    // Bookkeeping takes 64 bytes of the 2,048 and the headroom.
+    let second = block(&mut blocks, 2048 + 128 - 64);
+    let too_long = block(&mut blocks, 2048 + 128 - 63);
+    assert_eq!((pool.in_use(), too_long.len()), (2, 2113));
+
+    thread::spawn(move || drop((first, second))).join().unwrap();
+    assert_eq!(pool.in_use(), 1);
+    drop(clones);
+    assert_eq!(pool.in_use(), 0);
+
+    let all: Vec<_> = (0..1100).map(|_| block(&mut blocks, 100)).collect();
+    assert!(pool.available() < 100, "{}", pool.available());
+    drop(blocks);
+    assert!(all.iter().all(|block| **block == [0; 100]));
+    drop(all);
+    assert_eq!(pool.in_use(), 0);
 }
 
 #[test]

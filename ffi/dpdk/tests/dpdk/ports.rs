@@ -113,7 +113,7 @@ fn queues_keep_their_port_and_pool_when_all_else_is_dropped() {
     let (mut rx, mut tx) = queues.remove(0);
 
     let mut burst = Burst::new();
-    assert_eq!(rx.receive(&mut burst), 32);
+    assert_eq!(rx.receive(&mut burst, 32), 32);
     assert_eq!(tx.send(&mut burst).frames, 32);
 
     drop(rx);
@@ -145,7 +145,7 @@ fn frames_cross_memif_in_both_directions_and_the_link_is_seen() {
     }
 
     // The client gives the server memory to send into whenever it receives.
-    client.queues[0].0.receive(&mut Burst::new());
+    client.queues[0].0.receive(&mut Burst::new(), 32);
 
     let mut burst = scene::burst(&pool, [&[7_u8; 60][..]; 3]);
     assert_eq!(server.queues[0].1.send(&mut burst).frames, 3);

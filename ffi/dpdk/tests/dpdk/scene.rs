@@ -68,7 +68,7 @@ pub(crate) fn receive(rx: &mut RxQueue, count: usize, wanted: impl Fn(&[u8]) -> 
     let mut frames = Vec::new();
     until("frames", || {
         let mut burst = Burst::new();
-        rx.receive(&mut burst);
+        rx.receive(&mut burst, 32);
         while let Some(mbuf) = burst.pop() {
             if wanted(&mbuf) {
                 frames.push(mbuf);

@@ -5,13 +5,15 @@ use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::IN_PIECES;
 use super::returns::{Home, give_back};
 use super::sync::{Access, Arc, AtomicPtr, AtomicU32};
 
 /// What lies in front of the bytes of each block.
 ///
-/// Whoever has a pointer to one has it from [`ExclusiveBlock::allocate`]: it covers the header and
-/// `capacity` bytes behind it, and is good until [`ExclusiveBlock::free`].
+/// Whoever has a pointer to one has it from [`ExclusiveBlock::allocate`] or
+/// [`in_piece`](ExclusiveBlock::in_piece): it covers the header and `capacity` bytes behind it, and
+/// is good until [`ExclusiveBlock::free`].
 #[repr(C, align(64))]
 pub(super) struct Header {
     /// Shared handles of the block; of no meaning unless there are some.
@@ -33,7 +35,7 @@ impl Header {
         // The bytes, of which there may be none, follow at once: the header's size is a multiple
         // of its alignment. `wrapping_add` as this asks for no proof that there are some.
         let bytes = header.as_ptr().wrapping_add(1).cast();
-        // SAFETY: `allocate` got memory for a header at that place, so its end is not null.
+        // SAFETY: there is memory for a header at that place, so its end is not null.
         unsafe { NonNull::new_unchecked(bytes) }
     }
 
@@ -63,7 +65,35 @@ impl ExclusiveBlock {
         // alignment.
         let memory = unsafe { home.memory().alloc(layout) }.cast::<Header>();
         let Some(block) = NonNull::new(memory) else { handle_alloc_error(layout) };
-        home.count_allocated(layout.size());
+        // SAFETY: fresh memory of this layout.
+        unsafe { Self::build(block, home, class, capacity) }
+    }
+
+    /// A new block in a piece of the home's source, where it has one that holds `bytes`. Nobody has
+    /// written any yet.
+    pub(super) fn in_piece(home: &Arc<Home>, bytes: usize) -> Option<Self> {
+        let source = home.pieces()?;
+        let capacity = source.piece_bytes().checked_sub(size_of::<Header>())?;
+        if bytes > capacity {
+            return None;
+        }
+        let piece = source.take()?.cast::<Header>();
+        // SAFETY: the piece is as long as a header and `capacity` bytes, starts at a cache line,
+        // and is nobody else's (`PieceSource`).
+        Some(unsafe { Self::build(piece, home, IN_PIECES, capacity) })
+    }
+
+    /// Makes a block of memory.
+    ///
+    /// # Safety
+    /// The memory is nobody else's, and has the layout of a block of this capacity.
+    unsafe fn build(
+        block: NonNull<Header>,
+        home: &Arc<Home>,
+        class: usize,
+        capacity: usize,
+    ) -> Self {
+        home.count_allocated(Header::layout(capacity).size());
         let header = Header {
             references: AtomicU32::new(0),
             access: Access::new(),
@@ -72,21 +102,26 @@ impl ExclusiveBlock {
             next: AtomicPtr::new(ptr::null_mut()),
             home: Arc::clone(home),
         };
-        // SAFETY: fresh memory of the size and alignment of a header and more.
+        // SAFETY: the caller's promise: memory of the size and alignment of a header and more.
         unsafe { block.write(header) };
         Self(block)
     }
 
-    /// Gives the memory to the system.
+    /// Gives the memory to where it came from.
     pub(super) fn free(self) {
         let layout = Header::layout(self.header().capacity);
-        let block = self.into_raw().as_ptr();
-        // SAFETY: `self` was the only owner, and `allocate` had initialized the header, which is
+        let block = self.into_raw();
+        // SAFETY: `self` was the only owner, and `build` had initialized the header, which is
         // moved out here and not used in its place again.
-        let Header { home, .. } = unsafe { block.read() };
+        let Header { home, class, .. } = unsafe { block.read() };
         home.count_freed(layout.size());
-        // SAFETY: `allocate` got the memory of this home, with the layout of this capacity.
-        unsafe { home.memory().dealloc(block.cast(), layout) };
+        match home.pieces() {
+            // SAFETY: only `in_piece` makes blocks of this class, in pieces of this home's source,
+            // which is never another one.
+            Some(source) if class == IN_PIECES => unsafe { source.give_back(block.cast()) },
+            // SAFETY: `allocate` got the memory of this home, with the layout of this capacity.
+            _ => unsafe { home.memory().dealloc(block.as_ptr().cast(), layout) },
+        }
         // With the last block of a dead pool this frees the home as well.
         drop(home);
     }

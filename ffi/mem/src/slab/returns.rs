@@ -5,19 +5,21 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::block::{Chain, ExclusiveBlock, Header};
 use super::memory::Memory;
+use super::pieces::PieceSource;
 use super::sync::{AtomicPtr, AtomicUsize};
-use super::{CLASS_COUNT, UNPOOLED};
+use super::{CLASS_COUNT, IN_PIECES};
 
 /// Shared by a pool and its blocks, and alive as long as one of them.
 pub(super) struct Home {
-    returns: [Returns; CLASS_COUNT + 1],
+    returns: [Returns; IN_PIECES + 1],
     bytes_held: AtomicUsize,
     /// Bytes that a return list may hold.
     list_bytes_max: usize,
     memory: Memory,
+    pieces: Option<Box<dyn PieceSource>>,
 }
 
-/// The blocks of one class that came back. Only the counts are used of the class that is not
+/// The blocks of one class that came back. Only the counts are used of the classes that are not
 /// pooled.
 #[repr(align(128))]
 struct Returns {
@@ -41,7 +43,16 @@ impl Home {
             count: AtomicUsize::new(0),
             count_taken: AtomicUsize::new(0),
         });
-        Self { returns, bytes_held: AtomicUsize::new(0), list_bytes_max, memory }
+        Self { returns, bytes_held: AtomicUsize::new(0), list_bytes_max, memory, pieces: None }
+    }
+
+    pub(super) fn set_pieces(&mut self, source: Box<dyn PieceSource>) {
+        self.pieces = Some(source);
+    }
+
+    /// Where blocks come from first that fit.
+    pub(super) fn pieces(&self) -> Option<&dyn PieceSource> {
+        self.pieces.as_deref()
     }
 
     /// Where the memory of all its blocks comes from.
@@ -86,7 +97,7 @@ impl Home {
     /// Whether the block that is the `count`th to come back is one too many. Blocks that come
     /// back at the same moment may overlook each other.
     fn is_full(&self, header: &Header, count: usize) -> bool {
-        if header.class == UNPOOLED {
+        if header.class >= CLASS_COUNT {
             return true;
         }
         // The owner may have taken the list, and this block's number with it, a moment ago.

@@ -1,7 +1,10 @@
 //! Stories of blocks that are taken, shared and come back.
 
+use std::alloc::Layout;
 use std::collections::VecDeque;
+use std::ptr::NonNull;
 use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::*;
@@ -148,6 +151,78 @@ fn blocks_outlive_their_pool_and_the_last_one_takes_all_with_it() {
     assert!(home.upgrade().is_none());
 }
 
+/// Pieces of 1 KiB from the heap, up to some number.
+struct Pieces {
+    left: Mutex<usize>,
+}
+
+impl Pieces {
+    fn of(count: usize) -> Box<Self> {
+        Box::new(Self { left: Mutex::new(count) })
+    }
+
+    fn layout() -> Layout {
+        Layout::from_size_align(KIB, 64).unwrap()
+    }
+
+    fn change(&self, by: isize) -> bool {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.checked_add_signed(by).map(|changed| *left = changed).is_some()
+    }
+}
+
+// SAFETY: a piece is fresh memory of the system allocator, of this length and alignment.
+unsafe impl PieceSource for Pieces {
+    fn piece_bytes(&self) -> usize {
+        KIB
+    }
+
+    fn take(&self) -> Option<NonNull<u8>> {
+        // SAFETY: the layout is 1 KiB long.
+        self.change(-1).then(|| NonNull::new(unsafe { sync::alloc(Self::layout()) }).unwrap())
+    }
+
+    unsafe fn give_back(&self, piece: NonNull<u8>) {
+        assert!(self.change(1));
+        // SAFETY: it came from `take`, with this layout, and nobody uses it.
+        unsafe { sync::dealloc(piece.as_ptr(), Self::layout()) };
+    }
+}
+
+fn pool_in_pieces(options: SlabOptions) -> SlabPool {
+    SlabPool::new(options).with_pieces(Pieces::of(50))
+}
+
+#[test]
+fn what_fits_lies_in_a_piece_while_there_is_one() {
+    let mut pool = SlabPool::new(SlabOptions::default()).with_pieces(Pieces::of(2));
+    let room = KIB - 64;
+    let small = block_of(&mut pool, b"small");
+    let large = block_of(&mut pool, &[1; KIB - 64]);
+    assert_eq!((small.capacity(), large.capacity()), (room, room));
+    assert_eq!(pool.usage(), SlabUsage { blocks_out: 2, bytes_held: 2 * KIB });
+    assert_eq!(block_of(&mut pool, b"none left").capacity(), 128);
+    let shared = small.freeze();
+    let slice = shared.slice(0..2).unwrap();
+    drop(shared);
+    assert_eq!(block_of(&mut pool, b"none yet").capacity(), 128);
+    thread::spawn(move || assert_eq!(&*slice, b"sm")).join().unwrap();
+    assert_eq!(block_of(&mut pool, b"one").capacity(), room);
+    assert_eq!(block_of(&mut pool, &vec![1; room + 1]).capacity(), KIB);
+    assert_eq!(pool.usage().blocks_out, 1, "the large one");
+}
+
+#[test]
+fn pieces_outlive_their_pool_and_their_source_lives_as_long() {
+    let mut pool = pool_in_pieces(SlabOptions::default());
+    let blocks: Vec<_> = (0..60).map(|_| block_of(&mut pool, b"kept").freeze()).collect();
+    let home = Arc::downgrade(&pool.home);
+    drop(pool);
+    assert!(blocks.iter().all(|block| **block == *b"kept"));
+    thread::spawn(move || drop(blocks)).join().unwrap();
+    assert!(home.upgrade().is_none());
+}
+
 /// A generator of the xorshift family: the same seed, the same story.
 struct Random(u64);
 
@@ -217,6 +292,11 @@ fn readers_never_see_a_block_change(new_pool: fn(SlabOptions) -> SlabPool) {
 #[test]
 fn readers_on_three_threads_never_see_a_block_change() {
     readers_never_see_a_block_change(SlabPool::new);
+}
+
+#[test]
+fn readers_on_three_threads_never_see_a_piece_change() {
+    readers_never_see_a_block_change(pool_in_pieces);
 }
 
 #[test]
