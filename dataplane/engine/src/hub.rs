@@ -20,6 +20,7 @@ use crate::flow_table::FlowTable;
 use crate::latency::Publication;
 use crate::moment::Moment;
 use crate::topic::Topic;
+use crate::worker::NEAR_MAX;
 
 use self::slow::{Admission, offer};
 
@@ -198,8 +199,9 @@ impl Hub {
         let mut due = 0;
         let flows_max = (budget / self.run.len()).clamp(1, UNSENT_MAX - dirty.len());
         let flows = self.topic.visit(flows_max);
+        let are_far = sessions > NEAR_MAX;
         for (at, &flow) in flows.iter().enumerate() {
-            if let Some(&next) = flows.get(at + SESSIONS_AHEAD) {
+            if are_far && let Some(&next) = flows.get(at + SESSIONS_AHEAD) {
                 streams.prefetch(next);
             }
             let mut mine = self.run.iter().filter(|(.., except)| *except != Some(flow));

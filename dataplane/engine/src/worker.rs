@@ -46,6 +46,8 @@ const FLUSHES_PER_TURN: usize = 1024;
 /// of them needs.
 const QUEUES_AHEAD: usize = 16;
 const FLUSHES_AHEAD: usize = 6;
+/// So many flows stay in the caches by themselves.
+pub(crate) const NEAR_MAX: usize = 128;
 /// Flushes whose messages count as sent at the same moment, that of the last one. A fan-out takes
 /// longer than a turn's one reading of the clock would tell, and one per flush would cost more.
 const FLUSHES_PER_CLOCK_READING: usize = 16;
@@ -331,13 +333,16 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         // Some was written while it was handed out, where a backlog was full.
         self.note_latency();
         let mut messages_sent = 0;
+        let are_far = self.connections.len() > NEAR_MAX;
         for number in 1..=self.dirty.len().min(FLUSHES_PER_TURN) {
             let Some(flow) = self.dirty.pop() else { break };
-            if let Some(later) = self.dirty.ahead(QUEUES_AHEAD) {
-                self.streams.prefetch(later);
-            }
-            if let Some(next) = self.dirty.ahead(FLUSHES_AHEAD) {
-                self.streams.prefetch_flush(next);
+            if are_far {
+                if let Some(later) = self.dirty.ahead(QUEUES_AHEAD) {
+                    self.streams.prefetch(later);
+                }
+                if let Some(next) = self.dirty.ahead(FLUSHES_AHEAD) {
+                    self.streams.prefetch_flush(next);
+                }
             }
             let flushed = self.streams.flush(flow);
             messages_sent += u64::from(flushed.messages);

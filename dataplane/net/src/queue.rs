@@ -170,7 +170,12 @@ impl Outbound {
     pub(crate) fn advance(&mut self, queue: &mut Queue, bytes: usize) -> u32 {
         if bytes >= queue.bytes {
             queue.bytes_sent += queue.bytes as u64;
-            let messages = self.empty(queue, true).messages;
+            let messages = if queue.messages == 1 && queue.controls == 0 {
+                self.take_only(queue);
+                1
+            } else {
+                self.empty(queue, true).messages
+            };
             queue.messages_sent += u64::from(messages);
             return messages;
         }
@@ -204,6 +209,21 @@ impl Outbound {
         let backlog = self.empty(queue, false);
         *queue = Queue::new();
         backlog
+    }
+
+    /// Takes the only entry out, a message that was sent.
+    #[inline]
+    fn take_only(&mut self, queue: &mut Queue) {
+        let head = queue.head;
+        let entry = &mut self.entries[head as usize];
+        let frame = entry.frame;
+        entry.link.set_next(self.free);
+        self.free = head;
+        self.used -= 1;
+        self.messages -= 1;
+        (queue.head, queue.tail, queue.lead) = (NONE, NONE, NONE);
+        (queue.messages, queue.sent, queue.bytes) = (0, 0, 0);
+        self.frames.release_sent(frame);
     }
 
     /// Takes everything out, as `sent` or not, and returns what it was.

@@ -38,9 +38,12 @@ impl Place {
     /// Has the cache lines come that the first `bytes` from here on lie in.
     #[inline]
     pub fn prefetch(self, bytes: usize) {
-        let first = self.0 & !(LINE_BYTES - 1);
-        for line in (first..self.0.saturating_add(bytes)).step_by(LINE_BYTES) {
+        let end = self.0.saturating_add(bytes);
+        let mut line = self.0 & !(LINE_BYTES - 1);
+        while line < end {
             prefetch_line(std::ptr::without_provenance(line));
+            let Some(next) = line.checked_add(LINE_BYTES) else { break };
+            line = next;
         }
     }
 }

@@ -15,7 +15,8 @@ use super::device::{EthernetDevice, IpDevice, Output};
 use super::handover::Handover;
 use super::link::{EtherType, Link, Tag};
 use super::options::{PortOptions, RouterId};
-use super::packet::{Address, Segment};
+use super::packet::Address;
+use super::table::FlowKey;
 use super::{StackPort, neighbours, reply};
 use crate::FramePort;
 
@@ -111,13 +112,14 @@ impl<P: FramePort> Attached<P> {
             return None;
         }
         let router = self.options.routers.towards(peer)?;
-        (self.options.routers.mac(router)? == link.mac).then_some(router)
+        (self.options.routers.mac(router)? == link.mac()).then_some(router)
     }
 
     /// Sends what follows to `link`, or to whoever has taken the place of its router.
+    #[inline]
     pub(crate) fn aim(&mut self, now: Instant, mut link: Link, router: Option<RouterId>) {
         if let Some(mac) = router.and_then(|router| self.options.routers.mac(router)) {
-            link.mac = mac;
+            link = link.with_mac(mac);
         }
         self.output.now = now;
         self.output.link = link;
@@ -133,18 +135,21 @@ impl<P: FramePort> Attached<P> {
         ip.poll_ingress_single(at, &mut device, nobody);
     }
 
-    /// Answers a segment with what we have sent and received: it asks for proof, or repeats itself.
+    /// Answers a segment of a connection with what we have sent and received: it asks for proof, or
+    /// repeats itself.
     pub(crate) fn acknowledge(
         &mut self,
         now: Instant,
         from: Link,
-        segment: &Segment,
+        key: &FlowKey,
         sequence: u32,
         acknowledged: u32,
     ) {
+        let Some(address) = self.address(key.address()) else { return };
         self.output.now = now;
         self.output.link = from;
-        reply::acknowledge(&mut self.output, segment, sequence, acknowledged);
+        let own = (address, key.local_port()).into();
+        reply::acknowledge(&mut self.output, own, key.remote(), sequence, acknowledged);
     }
 
     /// Takes in a frame that is an affair of the link: ARP, or neighbour discovery.
@@ -168,7 +173,7 @@ impl<P: FramePort> Attached<P> {
         self.output.now = now;
         self.output.link = from;
         let Self { output, ethernet, nobody, untagged, .. } = self;
-        let frame = if from.tag.is_some() && frame[12..14] == [0x81, 0x00] {
+        let frame = if from.tag().is_some() && frame[12..14] == [0x81, 0x00] {
             untagged.clear();
             untagged.extend_from_slice(&frame[..12]);
             untagged.extend_from_slice(&frame[16..]);

@@ -18,6 +18,8 @@ pub(crate) struct Output<P: FramePort> {
     pub(crate) now: Instant,
     /// Where packets go next.
     pub(crate) link: Link,
+    /// The port itself, as frames for it and of it name it.
+    pub(crate) station: Link,
     /// What has been sent since somebody looked.
     pub(crate) sent: Sent,
     /// Taken ahead of a packet, since filling it must not fail.
@@ -41,9 +43,10 @@ impl<P: FramePort> Output<P> {
         let capabilities = port.capabilities();
         Self {
             port,
+            station: Link::new(capabilities.mac, None),
             capabilities,
             now,
-            link: Link { mac: BROADCAST, tag: None },
+            link: Link::new(BROADCAST, None),
             sent: Sent::default(),
             spare: None,
             nowhere: Vec::new(),
@@ -57,7 +60,7 @@ impl<P: FramePort> Output<P> {
             let (header, packet) = frame.split_at_mut(header_bytes);
             let result = fill(packet);
             let ether_type = if packet[0] >> 4 == 6 { EtherType::Ipv6 } else { EtherType::Ipv4 };
-            output.link.write(output.capabilities.mac, ether_type, header);
+            output.link.write(output.station, ether_type, header);
             (result, output.note(ether_type, header_bytes, packet))
         })
     }
@@ -68,7 +71,7 @@ impl<P: FramePort> Output<P> {
         self.send(header_bytes + len, |output, frame| {
             let (header, packet) = frame.split_at_mut(header_bytes);
             fill(packet);
-            output.link.write(output.capabilities.mac, EtherType::Arp, header);
+            output.link.write(output.station, EtherType::Arp, header);
             ((), None)
         });
     }
@@ -76,7 +79,7 @@ impl<P: FramePort> Output<P> {
     /// Sends a frame of `len` bytes, which `fill` writes as untagged; the tag of the current link
     /// is put in.
     fn send_frame<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
-        let tag = self.link.tag;
+        let tag = self.link.tag();
         let extra = if tag.is_some() { TAG_BYTES } else { 0 };
         self.send(len + extra, |output, frame| {
             let result = fill(&mut frame[extra..]);
@@ -89,8 +92,7 @@ impl<P: FramePort> Output<P> {
                     [0x08, 0x00] => EtherType::Ipv4,
                     _ => EtherType::Ipv6,
                 };
-                let link = Link { mac: destination, tag };
-                link.write(output.capabilities.mac, ether_type, frame);
+                Link::new(destination, tag).write(output.station, ether_type, frame);
             }
             (result, None)
         })

@@ -7,10 +7,10 @@ use super::counters::DropReason;
 use super::device::IpDevice;
 use super::flow::Stage;
 use super::handover::Refused;
-use super::link::{EtherType, Header, Link, LinkError, is_group};
+use super::link::{EtherType, Header, Link, LinkError};
 use super::packet::{self, Content, Flags, PacketError, Segment};
 use super::table::{Entry, FlowKey, KeyHash};
-use crate::{BURST_MAX, Event, FlowId, FramePort, PortFrame, RxChecksum};
+use crate::{BURST_MAX, Event, FramePort, PortFrame, RxChecksum};
 
 /// Bursts that a turn takes in of a port at most: a turn sends a thousand segments, and each may
 /// have to be acknowledged.
@@ -24,8 +24,7 @@ pub(super) enum Arrival {
     /// A segment for one of our addresses.
     Segment {
         link: Link,
-        packet_at: usize,
-        packet_bytes: usize,
+        packet: Within,
         key: FlowKey,
         hash: KeyHash,
         /// Where its flow was when the burst came, most likely.
@@ -35,16 +34,29 @@ pub(super) enum Arrival {
     /// A message for an address of ours that wants an answer.
     Echo {
         link: Link,
-        packet_at: usize,
-        packet_bytes: usize,
+        packet: Within,
     },
     /// An affair of the link.
     Neighbour {
         link: Link,
         ether_type: EtherType,
-        packet_at: usize,
+        packet_at: u8,
     },
     Dropped,
+}
+
+/// Where the packet of a frame lies.
+#[derive(Clone, Copy)]
+pub(super) struct Within {
+    at: u16,
+    bytes: u16,
+}
+
+impl Within {
+    #[inline]
+    fn of(self, frame: &[u8]) -> &[u8] {
+        &frame[usize::from(self.at)..][..usize::from(self.bytes)]
+    }
 }
 
 impl<P: FramePort> StackStreams<'_, P> {
@@ -116,6 +128,7 @@ impl<P: FramePort> StackStreams<'_, P> {
     }
 
     /// Finds out what a frame is for, and notes it in `arrivals`, or why it is for nothing here.
+    #[inline]
     fn demux(
         &self,
         port: usize,
@@ -124,12 +137,12 @@ impl<P: FramePort> StackStreams<'_, P> {
     ) -> Result<(), DropReason> {
         let attached = &self.ports[port];
         let header = Header::read(frame, frame.stripped_tag(), attached.vlan())?;
-        let mac = attached.output.capabilities.mac;
-        if header.destination != mac && !is_group(header.destination) {
+        let is_for_us = header.destination == attached.output.station;
+        if !is_for_us && !header.destination.is_group() {
             return Err(DropReason::OtherStation);
         }
         let (link, packet_at) = (header.source, header.bytes);
-        if is_group(link.mac) {
+        if link.is_group() {
             return Err(DropReason::Source);
         }
         let ether_type = header.ether_type;
@@ -137,86 +150,77 @@ impl<P: FramePort> StackStreams<'_, P> {
             arrivals.push(Arrival::Neighbour { link, ether_type, packet_at });
             return Ok(());
         }
-        let bytes = &frame[packet_at..];
-        let (content, packet_bytes) = packet::read(ether_type, bytes)?;
-        let segment = match content {
-            Content::Icmp { is_neighbour_discovery: true, .. } => {
-                arrivals.push(Arrival::Neighbour { link, ether_type, packet_at });
-                return Ok(());
-            }
-            Content::Icmp { destination, .. } => {
-                attached.place(destination).ok_or(DropReason::OtherAddress)?;
-                arrivals.push(Arrival::Echo { link, packet_at, packet_bytes });
-                return Ok(());
-            }
-            Content::Tcp(segment) => segment,
-        };
+        let bytes = &frame[usize::from(packet_at)..];
+        let ip = packet::read(ether_type, bytes)?;
+        let packet = Within { at: u16::from(packet_at), bytes: ip.bytes };
+        if ip.content == Content::NeighbourDiscovery {
+            arrivals.push(Arrival::Neighbour { link, ether_type, packet_at });
+            return Ok(());
+        }
+        let address = attached.place(ip.destination).ok_or(DropReason::OtherAddress)?;
+        if ip.content == Content::Icmp {
+            arrivals.push(Arrival::Echo { link, packet });
+            return Ok(());
+        }
+        let (source_port, destination_port, segment) = packet::read_tcp(&ip, bytes)?;
         // A segment to a group of stations is none (RFC 1122 section 4.2.3.10).
-        let address = attached.place(segment.destination).ok_or(DropReason::OtherAddress)?;
-        if header.destination != mac {
+        if !is_for_us {
             return Err(DropReason::OtherStation);
         }
-        if attached.place(segment.source).is_some() {
+        if attached.place(ip.source).is_some() {
             return Err(DropReason::Source);
         }
         let is_right = match frame.checksum() {
             RxChecksum::Good => true,
             RxChecksum::Bad => false,
-            RxChecksum::Unknown => packet::verify(ether_type, &bytes[..packet_bytes], &segment),
+            RxChecksum::Unknown => packet::verify(ether_type, &ip, bytes),
         };
         if !is_right {
             return Err(DropReason::Checksum);
         }
         let port = u8::try_from(port).unwrap_or(u8::MAX);
-        let Segment { source, source_port, destination_port, .. } = segment;
-        let key = FlowKey::new(source, source_port, destination_port, address, port);
+        let key = FlowKey::new(ip.source, source_port, destination_port, address, port);
         let hash = self.map.hash(&key);
         self.map.prefetch(hash);
-        arrivals.push(Arrival::Segment {
-            link,
-            packet_at,
-            packet_bytes,
-            key,
-            hash,
-            place: NOWHERE,
-            segment,
-        });
+        arrivals.push(Arrival::Segment { link, packet, key, hash, place: NOWHERE, segment });
         Ok(())
     }
 
     /// Takes a frame in that so many other workers have not known.
     fn take_in(&mut self, port: usize, frame: P::Frame, arrival: &Arrival, hops: usize) {
         match *arrival {
-            Arrival::Segment { link, packet_at, packet_bytes, key, hash, place, ref segment } => {
+            Arrival::Segment { link, packet, ref key, hash, place, ref segment } => {
                 self.stack_counters.segments_in += 1;
-                let packet = &frame[packet_at..packet_at + packet_bytes];
                 // It may be another one, or have gone since.
-                let there = self.flows.at(place as usize);
-                if let Some((id, _)) = there.filter(|(_, flow)| flow.key == key) {
-                    return self.receive_segment(id, link, packet, segment);
+                if self.receive_known(place, key, link, packet.of(&frame), segment) {
+                    return;
                 }
-                match self.look_up(&key, hash) {
+                match self.look_up(key, hash) {
                     Some(Entry::Flow(place)) => {
-                        if let Some((id, _)) = self.flows.at(place as usize) {
-                            self.receive_segment(id, link, packet, segment);
-                        }
+                        self.receive_known(place, key, link, packet.of(&frame), segment);
                     }
                     Some(Entry::TimeWait(place)) => {
-                        self.receive_late(port, place, link, packet, key, segment);
+                        self.receive_late(port, place, link, packet.of(&frame), *key, segment);
                     }
                     // One that begins a connection does so where it has come.
                     None if !segment.flags.is_opening() && self.ports[port].handover.is_some() => {
-                        self.pass_on(port, frame, hops, link, packet_at, packet_bytes, segment);
+                        self.pass_on(port, frame, hops, link, packet, segment);
                     }
-                    None => self.receive_new(port, link, packet, key, segment),
+                    None => self.receive_new(port, link, packet.of(&frame), *key, segment),
                 }
             }
-            Arrival::Echo { link, packet_at, packet_bytes } => {
-                let packet = &frame[packet_at..packet_at + packet_bytes];
-                self.ports[port].answer(self.now, self.at, link, packet);
+            Arrival::Echo { link, packet } => {
+                self.ports[port].answer(self.now, self.at, link, packet.of(&frame));
             }
             Arrival::Neighbour { link, ether_type, packet_at } => {
-                self.ports[port].learn(self.now, self.at, link, ether_type, &frame, packet_at);
+                self.ports[port].learn(
+                    self.now,
+                    self.at,
+                    link,
+                    ether_type,
+                    &frame,
+                    packet_at.into(),
+                );
             }
             Arrival::Dropped => {}
         }
@@ -230,15 +234,13 @@ impl<P: FramePort> StackStreams<'_, P> {
     }
 
     /// A segment of a connection that is not known here: it may be on another worker.
-    #[expect(clippy::too_many_arguments, reason = "a frame, and what was found in it")]
     fn pass_on(
         &mut self,
         port: usize,
         frame: P::Frame,
         hops: usize,
         link: Link,
-        packet_at: usize,
-        packet_bytes: usize,
+        packet: Within,
         segment: &Segment,
     ) {
         let Some(handover) = &mut self.ports[port].handover else { return };
@@ -246,66 +248,72 @@ impl<P: FramePort> StackStreams<'_, P> {
             Ok(()) => self.stack_counters.handed_over += 1,
             Err(Refused::Full) => self.stack_counters.drop(DropReason::HandoverFull),
             Err(Refused::ByAll(frame)) => {
-                let packet = &frame[packet_at..packet_at + packet_bytes];
-                self.refuse(port, link, packet, segment);
+                self.refuse(port, link, packet.of(&frame), segment);
             }
         }
     }
 
-    /// A segment of a connection that there is.
-    fn receive_segment(&mut self, id: FlowId, link: Link, packet: &[u8], segment: &Segment) {
-        let Some(flow) = self.flows.get_mut(id) else { return };
-        let attached = &mut self.ports[flow.key.port()];
+    /// A segment of a connection that there is in this place; `false` where that is another one.
+    #[inline]
+    fn receive_known(
+        &mut self,
+        place: u32,
+        key: &FlowKey,
+        link: Link,
+        packet: &[u8],
+        segment: &Segment,
+    ) -> bool {
+        let Self { flows, ports, events, now, at, .. } = self;
+        let Some((id, flow)) = flows.at(place as usize).filter(|(_, flow)| flow.key == *key) else {
+            return false;
+        };
+        let attached = &mut ports[key.port()];
         if segment.flags.is_opening() && flow.stage != Stage::HalfOpen {
             // RFC 5961 section 4: a peer that has begun anew will answer by a reset.
-            let (sequence, acknowledged) = (flow.sent_until, flow.acknowledged);
-            attached.acknowledge(self.now, link, segment, sequence, acknowledged);
-            return;
+            attached.acknowledge(*now, link, key, flow.sent_until, flow.acknowledged);
+            return true;
         }
         // What acknowledges something that was sent is no guess of a stranger's.
         let behind = flow.sent_until.wrapping_sub(segment.acknowledged);
         if flow.link != link && segment.flags.has(Flags::ACK) && behind < 1 << 20 {
             flow.link = link;
-            flow.router = attached.router_of(segment.source.ip(), link);
+            flow.router = attached.router_of(key.remote().ip(), link);
         }
-        attached.aim(self.now, flow.link, flow.router);
+        attached.aim(*now, flow.link, flow.router);
         let queued_before = flow.socket().send_queue();
         let mut device = IpDevice { output: &mut attached.output, packet: Some(packet) };
-        attached.ip.poll_ingress_single(self.at, &mut device, &mut flow.set);
+        attached.ip.poll_ingress_single(*at, &mut device, &mut flow.set);
 
-        let state = flow.state();
-        let acknowledges = flow.socket().send_queue() < queued_before;
+        let socket = flow.socket();
+        let (state, queued) = (socket.state(), socket.send_queue());
         if state == State::TimeWait {
             flow.acknowledged = segment.end();
         }
         match flow.stage {
-            Stage::HalfOpen => self.advance_half_open(id, state),
             Stage::Open => {
                 let has_news = segment.payload_bytes > 0 || !segment.flags.is_plain();
                 if has_news {
-                    self.events.push(Event::Readable(id));
+                    events.push(Event::Readable(id));
                 }
                 if flow.blocked && flow.has_room() {
                     flow.blocked = false;
-                    self.events.push(Event::Writable(id));
+                    events.push(Event::Writable(id));
+                }
+                // Most segments are acknowledgements of all that was sent: nothing follows.
+                let acknowledges = queued < queued_before && flow.unsent == 0;
+                if acknowledges && !has_news && state == State::Established {
+                    return true;
                 }
             }
+            Stage::HalfOpen => self.advance_half_open(id, state),
             Stage::Closing => {
                 if self.has_ended(id, state) {
-                    return;
+                    return true;
                 }
             }
         }
-        let Some(flow) = self.flows.get(id) else { return };
-        // Most segments are acknowledgements of all that was sent: nothing follows from them.
-        let is_mere_acknowledgement = acknowledges
-            && segment.payload_bytes == 0
-            && segment.flags.is_plain()
-            && flow.unsent == 0
-            && state == State::Established;
-        if !is_mere_acknowledgement {
-            self.advance(id);
-        }
+        self.advance(id);
+        true
     }
 
     /// A segment of a connection that has ended.
@@ -330,7 +338,7 @@ impl<P: FramePort> StackStreams<'_, P> {
             && (segment.payload_bytes > 0 || !segment.flags.is_plain())
         {
             let (sequence, acknowledged) = (remains.sent_until, remains.received_until);
-            self.ports[port].acknowledge(self.now, link, segment, sequence, acknowledged);
+            self.ports[port].acknowledge(self.now, link, &key, sequence, acknowledged);
         }
     }
 
@@ -343,10 +351,10 @@ impl<P: FramePort> StackStreams<'_, P> {
         key: FlowKey,
         segment: &Segment,
     ) {
-        let is_accepted = self.accepting
-            && self.ports[port].is_listening(key.address(), segment.destination_port);
+        let is_accepted =
+            self.accepting && self.ports[port].is_listening(key.address(), key.local_port());
         if segment.flags.is_opening() && is_accepted {
-            if let Err(reason) = self.open(port, link, packet, key, segment) {
+            if let Err(reason) = self.open(port, link, packet, key) {
                 self.stack_counters.drop(reason);
             }
             return;

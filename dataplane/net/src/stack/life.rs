@@ -12,7 +12,6 @@ use super::counters::DropReason;
 use super::device::{IpDevice, Sent};
 use super::flow::{Flow, NEVER, Stage};
 use super::link::Link;
-use super::packet::Segment;
 use super::rings::{Wired, duration};
 use super::table::{Entry, FlowKey};
 use super::time_wait::Remains;
@@ -31,9 +30,8 @@ impl<P: FramePort> StackStreams<'_, P> {
         link: Link,
         packet: &[u8],
         key: FlowKey,
-        segment: &Segment,
     ) -> Result<(), DropReason> {
-        if self.is_crowded() && !(self.options.admit)(segment.source.ip()) {
+        if self.is_crowded() && !(self.options.admit)(key.remote().ip()) {
             return Err(DropReason::NotAdmitted);
         }
         while self.half_open_len >= self.options.half_open_max.max(1) {
@@ -43,7 +41,7 @@ impl<P: FramePort> StackStreams<'_, P> {
             return Err(DropReason::FlowsFull);
         }
         let address = self.ports[port].address(key.address()).map(IpAddress::from);
-        let endpoint = IpListenEndpoint { addr: address, port: segment.destination_port };
+        let endpoint = IpListenEndpoint { addr: address, port: key.local_port() };
         let mut wired = self.rings.take(endpoint).map_err(|_| DropReason::NoMemory)?;
 
         let seed = self.initial_sequence(&key);
@@ -56,7 +54,7 @@ impl<P: FramePort> StackStreams<'_, P> {
             self.rings.give_back(wired);
             return Err(DropReason::Malformed);
         }
-        let router = attached.router_of(segment.source.ip(), link);
+        let router = attached.router_of(key.remote().ip(), link);
         let mut flow = Flow::new(wired, key, link, router);
         flow.deadline = self.at + duration(HALF_OPEN_TIME);
         let id = self.flows.insert(flow);

@@ -10,7 +10,7 @@ use smoltcp::wire::{
 };
 
 use super::device::Output;
-use super::link::{BROADCAST, Link, Mac, Tag, is_group};
+use super::link::{BROADCAST, Link, Mac, Tag};
 use crate::FramePort;
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -83,7 +83,7 @@ pub(crate) fn told_by_ndisc(packet: &[u8]) -> Option<(IpAddr, Mac)> {
 }
 
 fn one_station(address: IpAddr, mac: Mac) -> Option<(IpAddr, Mac)> {
-    (!is_group(mac) && !address.is_unspecified() && !address.is_multicast())
+    (!Link::new(mac, None).is_group() && !address.is_unspecified() && !address.is_multicast())
         .then_some((address, mac))
 }
 
@@ -110,7 +110,7 @@ fn arp_request<P: FramePort>(
         target_hardware_addr: EthernetAddress([0; 6]),
         target_protocol_addr: wanted,
     };
-    output.link = Link { mac: BROADCAST, tag };
+    output.link = Link::new(BROADCAST, tag);
     output.send_arp(request.buffer_len(), |packet| {
         request.emit(&mut ArpPacket::new_unchecked(packet));
     });
@@ -133,7 +133,7 @@ fn ndisc<P: FramePort>(
     };
     // RFC 2464 section 7.
     let [.., a, b, c, d] = destination.octets();
-    output.link = Link { mac: [0x33, 0x33, a, b, c, d], tag };
+    output.link = Link::new([0x33, 0x33, a, b, c, d], tag);
     let len = header.buffer_len() + message.buffer_len();
     output.send_packet(len, |bytes| {
         let mut packet = Ipv6Packet::new_unchecked(bytes);

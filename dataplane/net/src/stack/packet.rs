@@ -79,18 +79,13 @@ impl From<IpAddr> for Address {
     }
 }
 
-/// A TCP segment of a packet.
+/// A TCP segment, but for its ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
-    pub(crate) source: Address,
-    pub(crate) destination: Address,
-    pub(crate) source_port: u16,
-    pub(crate) destination_port: u16,
-    pub(crate) flags: Flags,
     pub(crate) sequence: u32,
     pub(crate) acknowledged: u32,
     pub(crate) payload_bytes: u16,
-    pub(crate) ip_header_bytes: u16,
+    pub(crate) flags: Flags,
 }
 
 impl Segment {
@@ -101,15 +96,25 @@ impl Segment {
     }
 }
 
+/// An IP packet of either version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packet {
+    pub(crate) source: Address,
+    pub(crate) destination: Address,
+    /// The length of all of it; the frame may be padded.
+    pub(crate) bytes: u16,
+    header_bytes: u16,
+    pub(crate) content: Content,
+}
+
 /// What a packet holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    Tcp(Segment),
-    /// ICMP of either version, of which a part is an affair of the link: neighbour discovery.
-    Icmp {
-        destination: Address,
-        is_neighbour_discovery: bool,
-    },
+    Tcp,
+    /// ICMP of either version.
+    Icmp,
+    /// ICMP that is an affair of the link.
+    NeighbourDiscovery,
 }
 
 /// Why a packet is not looked at any further.
@@ -126,17 +131,26 @@ pub(crate) enum PacketError {
 }
 
 /// The TCP segment of a packet that is our own, and so is what its lengths say; `None` where it
-/// holds something else.
+/// holds something else. Our packets have no options of IP.
+#[inline]
 pub(crate) fn read_own(ether_type: EtherType, packet: &[u8]) -> Option<OwnSegment> {
-    let (ip_header_bytes, protocol) = match ether_type {
-        EtherType::Ipv4 => (usize::from(packet.first()? & 0x0f) * 4, packet.get(9)?),
-        EtherType::Ipv6 => (IPV6_HEADER_BYTES, packet.get(6)?),
-        EtherType::Arp => return None,
-    };
-    if *protocol != PROTOCOL_TCP {
-        return None;
+    match ether_type {
+        EtherType::Ipv4 => {
+            let (ip, segment) = packet.split_first_chunk::<IPV4_HEADER_BYTES>()?;
+            (ip[9] == PROTOCOL_TCP).then_some(())?;
+            read_own_tcp(IPV4_HEADER_BYTES, segment)
+        }
+        EtherType::Ipv6 => {
+            let (ip, segment) = packet.split_first_chunk::<IPV6_HEADER_BYTES>()?;
+            (ip[6] == PROTOCOL_TCP).then_some(())?;
+            read_own_tcp(IPV6_HEADER_BYTES, segment)
+        }
+        EtherType::Arp => None,
     }
-    let segment = packet.get(ip_header_bytes..)?;
+}
+
+#[inline]
+fn read_own_tcp(ip_header_bytes: usize, segment: &[u8]) -> Option<OwnSegment> {
     let header = segment.first_chunk::<TCP_HEADER_BYTES>()?;
     let payload = segment.len().checked_sub(usize::from(header[12] >> 4) * 4)?;
     let payload_bytes = u32::try_from(payload).ok()?;
@@ -160,8 +174,9 @@ pub(crate) struct OwnSegment {
     pub(crate) ip_header_bytes: u16,
 }
 
-/// Reads the packet at the start of `bytes` and says how long it is: a frame may be padded.
-pub(crate) fn read(ether_type: EtherType, bytes: &[u8]) -> Result<(Content, usize), PacketError> {
+/// Reads the packet at the start of `bytes`.
+#[inline]
+pub(crate) fn read(ether_type: EtherType, bytes: &[u8]) -> Result<Packet, PacketError> {
     match ether_type {
         EtherType::Ipv4 => read_ipv4(bytes),
         EtherType::Ipv6 => read_ipv6(bytes),
@@ -169,40 +184,45 @@ pub(crate) fn read(ether_type: EtherType, bytes: &[u8]) -> Result<(Content, usiz
     }
 }
 
-fn read_ipv4(bytes: &[u8]) -> Result<(Content, usize), PacketError> {
+#[inline]
+fn read_ipv4(bytes: &[u8]) -> Result<Packet, PacketError> {
     let header = bytes.first_chunk::<IPV4_HEADER_BYTES>().ok_or(PacketError::Malformed)?;
-    let header_bytes = usize::from(header[0] & 0x0f) * 4;
-    let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    if header[0] >> 4 != 4 || header_bytes < IPV4_HEADER_BYTES || total < header_bytes {
+    let header_bytes = u16::from(header[0] & 0x0f) * 4;
+    let total = u16::from_be_bytes([header[2], header[3]]);
+    if header[0] >> 4 != 4
+        || usize::from(header_bytes) < IPV4_HEADER_BYTES
+        || total < header_bytes
+        || usize::from(total) > bytes.len()
+    {
         return Err(PacketError::Malformed);
     }
-    let packet = bytes.get(..total).ok_or(PacketError::Malformed)?;
     // More fragments, or not the first one.
     if u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0 {
         return Err(PacketError::Fragment);
     }
     let source = [header[12], header[13], header[14], header[15]];
-    let destination = Address::v4([header[16], header[17], header[18], header[19]]);
+    let destination = [header[16], header[17], header[18], header[19]];
     let station = Ipv4Addr::from(source);
     if station.is_unspecified() || station.is_multicast() || station.is_broadcast() {
         return Err(PacketError::Source);
     }
     let content = match header[9] {
-        PROTOCOL_TCP => {
-            let addresses = (Address::v4(source), destination);
-            Content::Tcp(read_tcp(addresses, header_bytes, &packet[header_bytes..])?)
-        }
-        PROTOCOL_ICMP => Content::Icmp { destination, is_neighbour_discovery: false },
+        PROTOCOL_TCP => Content::Tcp,
+        PROTOCOL_ICMP => Content::Icmp,
         _ => return Err(PacketError::Protocol),
     };
-    Ok((content, total))
+    let (source, destination) = (Address::v4(source), Address::v4(destination));
+    Ok(Packet { source, destination, bytes: total, header_bytes, content })
 }
 
 /// Extension headers are not served: no station has a reason to put them before TCP.
-fn read_ipv6(bytes: &[u8]) -> Result<(Content, usize), PacketError> {
+fn read_ipv6(bytes: &[u8]) -> Result<Packet, PacketError> {
+    const HEADER_BYTES: u16 = 40;
+    const { assert!(HEADER_BYTES as usize == IPV6_HEADER_BYTES) };
     let header = bytes.first_chunk::<IPV6_HEADER_BYTES>().ok_or(PacketError::Malformed)?;
-    let total = IPV6_HEADER_BYTES + usize::from(u16::from_be_bytes([header[4], header[5]]));
-    let packet = bytes.get(..total).ok_or(PacketError::Malformed)?;
+    let payload_bytes = u16::from_be_bytes([header[4], header[5]]);
+    let total = HEADER_BYTES.checked_add(payload_bytes).ok_or(PacketError::Malformed)?;
+    let packet = bytes.get(..usize::from(total)).ok_or(PacketError::Malformed)?;
     let (source, destination) = (address_v6(header, 8), address_v6(header, 24));
     if header[0] >> 4 != 6 {
         return Err(PacketError::Malformed);
@@ -212,24 +232,20 @@ fn read_ipv6(bytes: &[u8]) -> Result<(Content, usize), PacketError> {
     if from.is_mapped() || Address::is_mapped(destination) {
         return Err(PacketError::Source);
     }
-    let payload = &packet[IPV6_HEADER_BYTES..];
     let content = match header[6] {
-        PROTOCOL_TCP => {
-            if source.is_unspecified() || source.is_multicast() {
-                return Err(PacketError::Source);
-            }
-            let addresses = (from, destination);
-            Content::Tcp(read_tcp(addresses, IPV6_HEADER_BYTES, payload)?)
+        PROTOCOL_TCP if source.is_unspecified() || source.is_multicast() => {
+            return Err(PacketError::Source);
         }
-        PROTOCOL_ICMPV6 => Content::Icmp {
-            destination,
-            // Router solicitation to redirect (RFC 4861 section 4).
-            is_neighbour_discovery: payload.first().is_some_and(|kind| (133..=137).contains(kind)),
+        PROTOCOL_TCP => Content::Tcp,
+        // Router solicitation to redirect (RFC 4861 section 4).
+        PROTOCOL_ICMPV6 => match packet.get(IPV6_HEADER_BYTES) {
+            Some(133..=137) => Content::NeighbourDiscovery,
+            _ => Content::Icmp,
         },
         44 => return Err(PacketError::Fragment),
         _ => return Err(PacketError::Protocol),
     };
-    Ok((content, total))
+    Ok(Packet { source: from, destination, bytes: total, header_bytes: HEADER_BYTES, content })
 }
 
 fn address_v6(header: &[u8; IPV6_HEADER_BYTES], at: usize) -> Ipv6Addr {
@@ -238,14 +254,18 @@ fn address_v6(header: &[u8; IPV6_HEADER_BYTES], at: usize) -> Ipv6Addr {
     address.into()
 }
 
-fn read_tcp(
-    (source, destination): (Address, Address),
-    ip_header_bytes: usize,
-    bytes: &[u8],
-) -> Result<Segment, PacketError> {
+/// Reads the TCP segment of a packet that was read from `bytes`; the ports are those of its source
+/// and of its destination.
+#[inline]
+pub(crate) fn read_tcp(packet: &Packet, bytes: &[u8]) -> Result<(u16, u16, Segment), PacketError> {
+    let bytes = bytes
+        .get(usize::from(packet.header_bytes)..usize::from(packet.bytes))
+        .ok_or(PacketError::Malformed)?;
     let header = bytes.first_chunk::<TCP_HEADER_BYTES>().ok_or(PacketError::Malformed)?;
-    let header_bytes = usize::from(header[12] >> 4) * 4;
-    if header_bytes < TCP_HEADER_BYTES || header_bytes > bytes.len() {
+    let header_bytes = u16::from(header[12] >> 4) * 4;
+    // The packet is no longer than 16 bits can say.
+    let segment_bytes = packet.bytes - packet.header_bytes;
+    if usize::from(header_bytes) < TCP_HEADER_BYTES || header_bytes > segment_bytes {
         return Err(PacketError::Malformed);
     }
     let (source_port, destination_port) =
@@ -253,29 +273,25 @@ fn read_tcp(
     if source_port == 0 || destination_port == 0 {
         return Err(PacketError::Malformed);
     }
-    let payload_bytes = bytes.len() - header_bytes;
-    Ok(Segment {
-        source,
-        destination,
-        source_port,
-        destination_port,
+    let segment = Segment {
         flags: Flags(header[13]),
         sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
         acknowledged: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
-        payload_bytes: u16::try_from(payload_bytes).map_err(|_| PacketError::Malformed)?,
-        ip_header_bytes: u16::try_from(ip_header_bytes).map_err(|_| PacketError::Malformed)?,
-    })
+        payload_bytes: segment_bytes - header_bytes,
+    };
+    Ok((source_port, destination_port, segment))
 }
 
-/// Whether the checksums of a packet that was read without error are right: of the IPv4 header,
-/// and of the TCP segment.
-pub(crate) fn verify(ether_type: EtherType, packet: &[u8], segment: &Segment) -> bool {
+/// Whether the checksums of a packet that was read from `bytes` are right: of the IPv4 header, and
+/// of the TCP segment.
+pub(crate) fn verify(ether_type: EtherType, packet: &Packet, bytes: &[u8]) -> bool {
+    let bytes = &bytes[..usize::from(packet.bytes)];
     let header_is_right =
-        ether_type != EtherType::Ipv4 || Ipv4Packet::new_unchecked(packet).verify_checksum();
-    let tcp = TcpPacket::new_unchecked(&packet[usize::from(segment.ip_header_bytes)..]);
+        ether_type != EtherType::Ipv4 || Ipv4Packet::new_unchecked(bytes).verify_checksum();
+    let tcp = TcpPacket::new_unchecked(&bytes[usize::from(packet.header_bytes)..]);
     header_is_right
         && tcp.verify_checksum(
-            &IpAddress::from(segment.source.ip()),
-            &IpAddress::from(segment.destination.ip()),
+            &IpAddress::from(packet.source.ip()),
+            &IpAddress::from(packet.destination.ip()),
         )
 }

@@ -1,25 +1,27 @@
 //! Segments that are sent without a socket.
 
+use std::net::SocketAddr;
+
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpAddress, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
 
 use super::device::Output;
-use super::packet::Segment;
 use crate::FramePort;
 
 /// As `smoltcp` has it, and Linux.
 const HOP_LIMIT: u8 = 64;
 
-/// Answers `segment` by an acknowledgement without data or a window.
+/// Sends an acknowledgement without data or a window from one end of a connection to the other.
 pub(crate) fn acknowledge<P: FramePort>(
     output: &mut Output<P>,
-    segment: &Segment,
+    from: SocketAddr,
+    to: SocketAddr,
     sequence: u32,
     acknowledged: u32,
 ) {
     let reply = TcpRepr {
-        src_port: segment.destination_port,
-        dst_port: segment.source_port,
+        src_port: from.port(),
+        dst_port: to.port(),
         control: TcpControl::None,
         seq_number: number(sequence),
         ack_number: Some(number(acknowledged)),
@@ -31,8 +33,8 @@ pub(crate) fn acknowledge<P: FramePort>(
         timestamp: None,
         payload: &[],
     };
-    let source = IpAddress::from(segment.destination.ip());
-    let destination = IpAddress::from(segment.source.ip());
+    let source = IpAddress::from(from.ip());
+    let destination = IpAddress::from(to.ip());
     let len = reply.buffer_len();
     let header = IpRepr::new(source, destination, IpProtocol::Tcp, len, HOP_LIMIT);
     // A port that computes checksums does so over whatever stands there.

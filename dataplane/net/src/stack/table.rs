@@ -46,6 +46,11 @@ impl FlowKey {
         (self.remote.ip(), u16::from_be_bytes([high, low])).into()
     }
 
+    pub(crate) fn local_port(&self) -> u16 {
+        let [_, _, _, _, high, low, ..] = self.rest.to_be_bytes();
+        u16::from_be_bytes([high, low])
+    }
+
     /// The place of our address among those of the port.
     pub(crate) fn address(&self) -> u8 {
         self.rest.to_be_bytes()[6]
@@ -62,7 +67,10 @@ impl Hash for FlowKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (high, low) = self.remote.words();
-        state.write_u64(high);
+        // All of IPv4 has the same, and the hash takes in how much was written.
+        if high != 0 {
+            state.write_u64(high);
+        }
         state.write_u64(low);
         state.write_u64(self.rest);
     }
