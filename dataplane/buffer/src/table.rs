@@ -127,7 +127,14 @@ impl FrameTable {
 
     /// Tells how many references were given back as sent since the last call, frame by frame, with
     /// the stamp of each. Frames of the same stamp may come apart.
-    pub fn take_sent(&mut self, mut sink: impl FnMut(u64, u32)) {
+    #[inline]
+    pub fn take_sent(&mut self, sink: impl FnMut(u64, u32)) {
+        if !(self.sent.is_empty() && self.sent_and_gone.is_empty()) {
+            self.tell_sent(sink);
+        }
+    }
+
+    fn tell_sent(&mut self, mut sink: impl FnMut(u64, u32)) {
         for (stamp, count) in self.sent_and_gone.drain(..) {
             sink(stamp, count);
         }

@@ -233,14 +233,14 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     fn poll(&mut self) -> io::Result<()> {
         let before = self.clock.now();
         let timeout = self.sleep_time(before);
+        let turn = before.saturating_duration_since(self.cx.now);
         if self.busy {
-            self.count_busy(before.saturating_duration_since(self.cx.now));
+            self.count_busy(turn);
         }
         let mut events = mem::take(&mut self.events);
         let polled = self.streams.poll(before, timeout, &mut events)?;
         // What comes while a worker sleeps wakes it, and so does not wait; what comes during a turn
         // may wait for the next one, or longer where some was left unread.
-        let turn = before.saturating_duration_since(self.cx.now);
         self.cx.now = self.clock.now();
         let looked = self.cx.now.checked_sub(turn).unwrap_or(self.cx.now);
         if polled == Polled::Worked {

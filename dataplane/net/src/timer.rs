@@ -26,6 +26,8 @@ pub struct TimerWheel {
     tick_ns: u64,
     /// Ticks that have passed; every entry in a slot is due later.
     elapsed: u64,
+    /// Nothing that waits is due before, as far as is known: most turns end before the tick does.
+    tick_ends: Instant,
     levels: [Level; LEVELS],
     /// Entries taken from a slot that was reached, or due when they came.
     reached: u32,
@@ -47,6 +49,7 @@ impl TimerWheel {
             origin: now,
             tick_ns: u64::try_from(tick.as_nanos()).unwrap_or(u64::MAX),
             elapsed: 0,
+            tick_ends: now,
             levels: std::array::from_fn(|_| Level::new()),
             reached: NONE,
             entries: ChunkedVec::new(),
@@ -80,7 +83,14 @@ impl TimerWheel {
     ///
     /// Touches at most [`EXPIRED_PER_CALL_MAX`](Self::EXPIRED_PER_CALL_MAX) entries; when there are
     /// more, [`next`](Self::next) names a moment that has passed, and the next call goes on.
+    #[inline]
     pub fn expire(&mut self, now: Instant, expired: &mut Vec<FlowId>) {
+        if self.reached != NONE || now >= self.tick_ends {
+            self.advance(now, expired);
+        }
+    }
+
+    fn advance(&mut self, now: Instant, expired: &mut Vec<FlowId>) {
         let present = self.nanoseconds(now) / self.tick_ns;
         let mut budget = Self::EXPIRED_PER_CALL_MAX;
         loop {
@@ -96,6 +106,7 @@ impl TimerWheel {
             self.reached = self.levels[place.level].take(place.slot);
         }
         self.elapsed = self.elapsed.max(present);
+        self.tick_ends = self.instant(self.elapsed.saturating_add(1)).unwrap_or(self.origin);
     }
 
     /// When to call [`expire`](Self::expire) next; `None` without entries.
@@ -105,6 +116,11 @@ impl TimerWheel {
     /// a later one.
     pub fn next(&self) -> Option<Instant> {
         let tick = if self.reached != NONE { self.elapsed } else { self.earliest()?.start };
+        self.instant(tick)
+    }
+
+    /// When a tick begins; `None` where no clock gets to.
+    fn instant(&self, tick: u64) -> Option<Instant> {
         self.origin.checked_add(Duration::from_nanos(tick.checked_mul(self.tick_ns)?))
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crossbeam_channel::Receiver;
 use hioload_net::{FlowId, Streams};
 
 use super::{Clock, Worker};
@@ -16,10 +17,16 @@ const COMMANDS_PER_TURN: usize = 64;
 /// Messages of the control plane taken in one turn.
 const PUBLICATIONS_PER_TURN: usize = 64;
 
+/// What waits longest in a queue. Of an empty one `try_recv` would wait for all memory operations
+/// to be done, which costs more than the rest of a look at it.
+pub(super) fn next<T>(queue: &Receiver<T>) -> Option<T> {
+    if queue.is_empty() { None } else { queue.try_recv().ok() }
+}
+
 impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     pub(super) fn obey(&mut self) {
         for _ in 0..COMMANDS_PER_TURN {
-            let Ok(command) = self.commands.try_recv() else { break };
+            let Some(command) = next(&self.commands) else { break };
             match command {
                 Command::Drain { deadline } => self.begin_drain(deadline),
                 Command::Snapshot { reply } => {
@@ -40,7 +47,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             if self.is_congested() {
                 return;
             }
-            let message = self.publications.as_ref().and_then(|queue| queue.try_recv().ok());
+            let message = self.publications.as_ref().and_then(next);
             let Some(message) = message else { return };
             self.publish(message, None);
         }

@@ -3,6 +3,7 @@
 use hioload_net::{FlowId, Streams};
 use hioload_protocol::ws::CloseCode;
 
+use super::commands::next;
 use super::{Clock, Worker};
 use crate::SessionId;
 use crate::controls::{DIRECTED_MAX, Directed, SessionInfo};
@@ -19,7 +20,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         // What is sent here waits like what clients publish. Nothing of it goes to other workers,
         // so their back-pressure does not hold it up.
         while sessions < DIRECTED_PER_TURN && !self.hub.is_full() {
-            let Ok(request) = self.directed.try_recv() else { return };
+            let Some(request) = next(&self.directed) else { return };
             sessions += self.direct(request);
         }
     }
