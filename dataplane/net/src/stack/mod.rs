@@ -15,6 +15,7 @@
 //! 2 KiB carries 2 KiB per round trip at most.
 
 mod attached;
+mod clock;
 mod counters;
 mod device;
 mod egress;
@@ -49,6 +50,7 @@ pub use self::options::{Admit, Idle, PortOptions, Routers, StackOptions};
 pub use self::table::HashKey;
 
 use self::attached::Attached;
+use self::clock::Clock;
 use self::flow::Flow;
 use self::idle::Idler;
 use self::ingress::Arrival;
@@ -94,6 +96,7 @@ pub struct StackStreams<'a, P: FramePort> {
     came: bool,
     options: StackOptions,
     idler: Idler,
+    clock: Clock,
     /// Where `StackInstant` begins.
     origin: Instant,
     now: Instant,
@@ -140,6 +143,7 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
             came: false,
             idler: Idler::new(options.idle, Arc::clone(waker)),
             options,
+            clock: Clock::new(now),
             origin: now,
             now,
             at: StackInstant::ZERO,

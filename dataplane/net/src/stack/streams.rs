@@ -50,6 +50,7 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         timeout: Option<Duration>,
         events: &mut Vec<Event>,
     ) -> io::Result<Polled> {
+        let now = self.clock.look(now);
         let found = self.turn(now)? || !self.events.is_empty();
         self.stats.publish(&self.stack_counters(), self.ports().map(FramePort::counters));
         events.append(&mut self.events);

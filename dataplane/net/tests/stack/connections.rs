@@ -334,6 +334,20 @@ fn a_silent_client_is_lost_where_it_is_asked_whether_it_is_there() {
 }
 
 #[test]
+fn a_client_is_not_lost_while_the_worker_is_held_up() {
+    let arena = arena();
+    let mut options = options();
+    options.keepalive = Some(Duration::from_secs(1));
+    let mut scene = Scene::with(&arena, &WireOptions::default(), port_options(), options);
+    let (flow, client) = scene.connect();
+    scene.hold_up(Duration::from_secs(3600));
+    scene.pass(Duration::from_secs(10));
+    assert_eq!(scene.read(flow).1, ReadState::Drained);
+    scene.say(flow, b"still there?");
+    assert_eq!(scene.hears(client, 12), b"still there?");
+}
+
+#[test]
 fn every_frame_goes_back_to_where_it_came_from() {
     let arena = arena();
     let mut scene = Scene::new(&arena);

@@ -24,6 +24,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) pool: Pool,
     pub(crate) begin: Instant,
     pub(crate) now: Instant,
+    /// By how much the server's worker is ahead of that.
+    held_up: Duration,
     pub(crate) opened: Vec<Flow>,
     pub(crate) readable: Vec<FlowId>,
     pub(crate) writable: Vec<FlowId>,
@@ -84,6 +86,7 @@ impl<'a> Scene<'a> {
             pool: Pool::new(PoolOptions::default()),
             begin,
             now: begin,
+            held_up: Duration::ZERO,
             opened: Vec::new(),
             readable: Vec::new(),
             writable: Vec::new(),
@@ -95,13 +98,32 @@ impl<'a> Scene<'a> {
         self.pass(Duration::from_micros(100));
     }
 
+    /// Time passes, and both look now and then.
     pub(crate) fn pass(&mut self, time: Duration) {
+        for step in steps(time) {
+            let now = self.now + step;
+            let micros = now.duration_since(self.begin).as_micros();
+            let at = StackInstant::from_micros(i64::try_from(micros).unwrap());
+            self.station.turn(now, at);
+            self.look(step);
+        }
+    }
+
+    /// Time passes for the server. The station neither hears nor says anything.
+    pub(crate) fn pass_alone(&mut self, time: Duration) {
+        steps(time).for_each(|step| self.look(step));
+    }
+
+    /// Time passes for the server's worker alone, which does not look meanwhile.
+    pub(crate) fn hold_up(&mut self, time: Duration) {
+        self.held_up += time;
+    }
+
+    fn look(&mut self, time: Duration) {
         self.now += time;
-        let micros = self.now.duration_since(self.begin).as_micros();
-        let at = StackInstant::from_micros(i64::try_from(micros).unwrap());
-        self.station.turn(self.now, at);
         let mut events = Vec::new();
-        self.streams.poll(self.now, Some(Duration::ZERO), &mut events).expect("it goes on");
+        let now = self.now + self.held_up;
+        self.streams.poll(now, Some(Duration::ZERO), &mut events).expect("it goes on");
         for event in events {
             match event {
                 Event::Opened(flow) => self.opened.push(flow),
@@ -184,4 +206,15 @@ impl<'a> Scene<'a> {
         });
         bytes
     }
+}
+
+/// A time in pieces after which a worker looks again that is not held up.
+fn steps(time: Duration) -> impl Iterator<Item = Duration> {
+    const LONGEST: Duration = Duration::from_millis(400);
+    let mut left = time;
+    std::iter::from_fn(move || {
+        let step = left.min(LONGEST);
+        left -= step;
+        (step > Duration::ZERO).then_some(step)
+    })
 }
