@@ -90,8 +90,10 @@ impl<P: FramePort> StackStreams<'_, P> {
             let Some(flow) = self.flows.get_mut(id) else { continue };
             if was_open && !flow.socket().is_open() {
                 flow.timed_out = true;
-                if flow.stage == Stage::Open {
-                    self.events.push(Event::Readable(id));
+                match flow.stage {
+                    Stage::HalfOpen => self.stack_counters.half_open_expired += 1,
+                    Stage::Open => self.events.push(Event::Readable(id)),
+                    Stage::Closing => self.stack_counters.closing_expired += 1,
                 }
             }
             self.settle(id);

@@ -348,6 +348,26 @@ fn a_client_is_not_lost_while_the_worker_is_held_up() {
 }
 
 #[test]
+fn who_vanishes_in_a_handshake_or_at_the_end_is_given_up_by_keepalive_and_counted() {
+    let arena = arena();
+    let mut options = options();
+    options.keepalive = Some(Duration::from_secs(1));
+    let mut scene = Scene::with(&arena, &WireOptions::default(), port_options(), options);
+    let (closing, _) = scene.connect();
+    scene.station.connect(SERVER);
+    // Its SYN comes, and no more.
+    scene.turn();
+    assert_eq!(scene.streams.stack_counters().half_open, 1);
+    scene.streams.close(closing);
+    for _ in 0..4 {
+        scene.pass_alone(Duration::from_secs(1));
+    }
+    let counters = scene.streams.stack_counters();
+    assert_eq!((counters.open, counters.half_open), (0, 0));
+    assert_eq!((counters.half_open_expired, counters.closing_expired), (1, 1));
+}
+
+#[test]
 fn every_frame_goes_back_to_where_it_came_from() {
     let arena = arena();
     let mut scene = Scene::new(&arena);
