@@ -6,11 +6,13 @@
 use std::fs;
 use std::io::Write;
 use std::net::Ipv4Addr;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Once;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::SigSet;
+
+use crate::dpdk::relay;
 
 /// What is between the clients and the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +21,20 @@ pub(crate) enum Wire {
     Tap,
     /// A pair of the kernel's virtual interfaces, one end of which DPDK has taken, with two queues.
     Veth,
+    /// Such a pair in a VLAN, with one queue, and a relay that the clients' frames get their tag from.
+    Tagged,
 }
+
+/// The VLAN of [`Wire::Tagged`].
+pub(crate) const VLAN: u16 = 7;
+
+/// What a story gets that says nothing else: one worker, and small tables.
+const DEFAULTS: [(&str, usize); 4] = [
+    ("server.workers", 1),
+    ("dpdk.flows_max", 2000),
+    ("dpdk.half_open_max", 500),
+    ("dpdk.time_wait_max", 2000),
+];
 
 /// Where clients come from that choose no address.
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(172, 31, 0, 2);
@@ -35,11 +50,12 @@ impl Wire {
         match self {
             Self::Tap => "tap0",
             Self::Veth => "veth0",
+            Self::Tagged => relay::CLIENTS,
         }
     }
 
-    /// Serves at the other end, with small tables, and says what `toml` says. A story that does not
-    /// say how many workers it takes gets one.
+    /// Serves at the other end, and says what `toml` says, and what it leaves open as all stories
+    /// do.
     pub(crate) fn configuration(self, toml: &str) -> String {
         self.configuration_with(toml, "")
     }
@@ -50,23 +66,25 @@ impl Wire {
         let vdev = match self {
             Self::Tap => "net_tap0,iface=tap0",
             Self::Veth => "net_af_packet0,iface=veth1,qpairs=2",
+            // What bypasses the queueing discipline is not seen by the relay.
+            Self::Tagged => "net_af_packet0,iface=veth1,qdisc_bypass=0",
         };
-        let workers = if toml.contains("server.workers") { "" } else { "server.workers = 1" };
+        let vlan = if self == Self::Tagged { format!("vlan = {VLAN}") } else { String::new() };
+        let open = DEFAULTS.iter().filter(|(key, _)| !toml.contains(key));
+        let defaults: String = open.map(|(key, value)| format!("{key} = {value}\n")).collect();
         let process = std::process::id();
         format!(
             r#"
             server.datapath = "dpdk"
             server.listen = ["172.31.0.1:8080", "[fd31::1]:8080"]
-            {workers}
             dpdk.file_prefix = "behaviour-{process}"
-            dpdk.flows_max = 2000
-            dpdk.half_open_max = 500
-            dpdk.time_wait_max = 2000
+            {defaults}
             {toml}
 
             [[dpdk.port]]
             vdev = "{vdev}"
             addresses = ["172.31.0.1/16", "fd31::1/64"]
+            {vlan}
             {port}
             "#
         )
@@ -79,24 +97,24 @@ impl Wire {
         PREPARED.call_once(|| {
             enter_namespace();
             assert_huge_pages();
-            if self == Self::Veth {
-                ip("link add veth0 type veth peer name veth1 numrxqueues 2 numtxqueues 2");
-                for end in ["veth0", "veth1"] {
-                    // What stays within the host is sent in pieces of 64 KiB without a checksum.
-                    run(
-                        "ethtool",
-                        &["-K", end, "tx", "off", "tso", "off", "gso", "off", "gro", "off"],
-                    );
+            match self {
+                Self::Tap => {}
+                Self::Veth => {
+                    ip("link add veth0 type veth peer name veth1 numrxqueues 2 numtxqueues 2");
+                    send_as_over_a_cable(&["veth0", "veth1"]);
+                    silence("veth1");
+                    ip("link set veth1 up");
                 }
-                // The kernel is not to speak at the end that DPDK has.
-                fs::write("/proc/sys/net/ipv6/conf/veth1/disable_ipv6", "1").expect("it is root's");
-                ip("link set veth1 up");
+                Self::Tagged => relay::lay_cables(),
             }
         });
     }
 
     /// Gives the kernel's end its addresses. A tap is made by the server.
     pub(crate) fn connect(self) {
+        if self == Self::Tagged {
+            relay::start(VLAN);
+        }
         let end = self.interface();
         ip(&format!(
             "address replace 172.31.0.2/16 dev {end}
@@ -105,6 +123,20 @@ impl Wire {
             route replace local 172.31.7.0/24 dev {end}"
         ));
     }
+}
+
+/// Has the kernel put frames on an interface as they go over a cable: what stays within the host is
+/// sent in pieces of 64 KiB without a checksum otherwise.
+pub(crate) fn send_as_over_a_cable(ends: &[&str]) {
+    for end in ends {
+        run("ethtool", &["-K", end, "tx", "off", "tso", "off", "gso", "off", "gro", "off"]);
+    }
+}
+
+/// The kernel is not to speak of itself at an end that is not its own.
+pub(crate) fn silence(end: &str) {
+    let of_ipv6 = format!("/proc/sys/net/ipv6/conf/{end}/disable_ipv6");
+    fs::write(of_ipv6, "1").expect("it is root's");
 }
 
 /// Leaves the network namespace that this thread is in for an empty one.
@@ -148,8 +180,7 @@ pub(crate) fn ip(commands: &str) {
 
 /// Runs a program, which has to succeed.
 pub(crate) fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("`{program}`: {error}"));
+    let output = output(program, arguments);
     assert!(
         output.status.success(),
         "failed: {program} {}\n{}{}",
@@ -157,4 +188,10 @@ pub(crate) fn run(program: &str, arguments: &[&str]) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// Runs a program to its end.
+pub(crate) fn output(program: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(program).args(arguments).output();
+    output.unwrap_or_else(|error| panic!("`{program}`: {error}"))
 }
