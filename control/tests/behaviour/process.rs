@@ -2,13 +2,19 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+#[cfg(feature = "dpdk")]
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+#[cfg(feature = "dpdk")]
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::Backend;
+#[cfg(feature = "dpdk")]
+use crate::client::PATIENCE;
 use crate::scene::wait_until;
 use crate::signals::{self, Signal};
 
@@ -70,6 +76,25 @@ impl Process {
 
     pub(crate) fn log(&self) -> String {
         self.log.lock().expect("no panic in here").clone()
+    }
+
+    #[cfg(feature = "dpdk")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the admin server says at `/stats`.
+    #[cfg(feature = "dpdk")]
+    pub(crate) fn stats(&self) -> serde_json::Value {
+        let mut admin = TcpStream::connect(self.admin).expect("the admin server accepts");
+        admin.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let host = self.admin;
+        write!(admin, "GET /stats HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+            .expect("the admin server reads");
+        let mut answer = String::new();
+        admin.read_to_string(&mut answer).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a whole head");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -2,11 +2,15 @@
 
 mod addresses;
 mod churn;
+mod crowd;
 mod endings;
+mod held;
 mod messages;
 mod packets;
 mod queues;
 mod relay;
 mod router;
+mod strangers;
+mod vanishing;
 mod vlan;
 pub(crate) mod wire;

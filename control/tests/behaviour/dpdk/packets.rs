@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{LinkAddr, bind, setsockopt, sockopt};
@@ -23,6 +24,8 @@ pub(crate) struct PacketSocket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reads {
     Nothing,
+    /// What comes in that carries IPv4.
+    Ipv4,
     /// All that comes in, and all that others send. A VLAN's tag is missing from what comes in: the
     /// kernel keeps it elsewhere.
     All,
@@ -33,6 +36,7 @@ impl PacketSocket {
     pub(crate) fn on(interface: &str, reads: Reads) -> Self {
         let ether_type = match reads {
             Reads::Nothing => 0_u16,
+            Reads::Ipv4 => 0x0800,
             Reads::All => 0x0003,
         };
         let protocol = Protocol::from(i32::from(ether_type.to_be()));
@@ -50,6 +54,11 @@ impl PacketSocket {
     /// The interface's own address.
     pub(crate) fn mac(&self) -> Mac {
         self.mac
+    }
+
+    /// Reading gives up after that time.
+    pub(crate) fn set_patience(&self, patience: Duration) {
+        self.socket.set_read_timeout(Some(patience)).expect("a timeout");
     }
 
     /// Before it was bound, frames of all interfaces came.
