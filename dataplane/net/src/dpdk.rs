@@ -94,9 +94,11 @@ impl DpdkPort {
             let (port, pool) = (port.name().to_owned(), tx_pool.name().to_owned());
             return Err(DpdkPortError::PoolTooSmall { port, pool, data_bytes, frame_bytes });
         }
+        let burst = burst.clamp(1, BURST_MAX);
         let capabilities = PortCapabilities {
             mac: port.mac()?,
             mtu,
+            burst,
             tx_ipv4_checksum: granted.offloads.tx_ipv4_checksum,
             tx_tcp_checksum: granted.offloads.tx_tcp_checksum,
         };
@@ -104,7 +106,7 @@ impl DpdkPort {
             rx,
             tx,
             tx_pool,
-            burst: burst.clamp(1, BURST_MAX),
+            burst,
             capabilities,
             link: port.link(),
             received: Burst::new(),
@@ -233,8 +235,7 @@ impl PortFrame for DpdkFrame {
         match (self.0.ip_checksum(), self.0.l4_checksum()) {
             (Checksum::Bad, _) | (_, Checksum::Bad) => RxChecksum::Bad,
             (Checksum::Good, Checksum::Good) => RxChecksum::Good,
-            // IPv6 has no checksum of its header to be looked at.
-            (Checksum::Unknown, Checksum::Good) if is_ipv6(&self.0) => RxChecksum::Good,
+            (Checksum::Unknown, Checksum::Good) => RxChecksum::TcpGood,
             _ => RxChecksum::Unknown,
         }
     }
@@ -245,16 +246,6 @@ impl PortFrame for DpdkFrame {
 
     fn resize(&mut self, len: usize) -> bool {
         self.0.resize(len)
-    }
-}
-
-/// Whether a frame says, behind one VLAN tag perhaps, that it carries IPv6.
-fn is_ipv6(frame: &[u8]) -> bool {
-    const IPV6: [u8; 2] = [0x86, 0xdd];
-    const VLAN: [u8; 2] = [0x81, 0x00];
-    match frame.get(12..14) {
-        Some(ether_type) if ether_type == VLAN => frame.get(16..18) == Some(&IPV6),
-        ether_type => ether_type == Some(&IPV6),
     }
 }
 

@@ -13,6 +13,8 @@ pub struct PortCapabilities {
     pub mac: [u8; 6],
     /// Bytes of the longest IP packet that fits into a frame.
     pub mtu: usize,
+    /// Frames that a call of [`FramePort::receive`] gives where more wait, 1 to [`BURST_MAX`].
+    pub burst: usize,
     /// Whether the port computes the header checksum of IPv4 packets that
     /// [ask for it](FramePort::send).
     pub tx_ipv4_checksum: bool,
@@ -25,6 +27,10 @@ pub struct PortCapabilities {
 pub enum RxChecksum {
     /// The port looked at all there are, and they are right.
     Good,
+    /// TCP's is right; the port did not look at the IPv4 header's, if there is one. What is in TCP's
+    /// field may be something else: a frame that never was on a wire has only the sum of the
+    /// pseudo-header there.
+    TcpGood,
     /// The port looked, and one is wrong.
     Bad,
     /// The port did not look at all of them.

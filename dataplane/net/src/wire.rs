@@ -180,6 +180,7 @@ impl FramePort for MemoryPort {
         PortCapabilities {
             mac: self.mac,
             mtu: self.options.mtu,
+            burst: BURST_MAX,
             tx_ipv4_checksum: self.options.offloads,
             tx_tcp_checksum: self.options.offloads,
         }

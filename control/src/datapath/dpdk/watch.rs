@@ -1,4 +1,4 @@
-//! Looks whether ports have a link, for those that do not tell by themselves.
+//! Looks whether ports have a link: some drivers say that they tell, and do not.
 
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
@@ -24,9 +24,7 @@ impl LinkWatch {
             let mut up: Vec<bool> = ports.iter().map(|port| port.link().is_up()).collect();
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 for (port, was_up) in ports.iter().zip(&mut up) {
-                    if !port.granted().link_events
-                        && let Err(error) = port.refresh_link()
-                    {
+                    if let Err(error) = port.refresh_link() {
                         warn!(port = port.name(), %error, "the link cannot be looked at");
                     }
                     let is_up = port.link().is_up();

@@ -86,6 +86,7 @@ impl FramePort for Port {
         PortCapabilities {
             mac: SERVER_MAC,
             mtu: 1500,
+            burst: BURST_MAX,
             tx_ipv4_checksum: true,
             tx_tcp_checksum: true,
         }

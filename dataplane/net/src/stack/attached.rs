@@ -16,6 +16,7 @@ use super::handover::Handover;
 use super::link::{EtherType, Link, Tag};
 use super::options::{PortOptions, RouterId};
 use super::packet::Address;
+use super::reply::Numbers;
 use super::table::FlowKey;
 use super::{StackPort, neighbours, reply};
 use crate::FramePort;
@@ -142,14 +143,13 @@ impl<P: FramePort> Attached<P> {
         now: Instant,
         from: Link,
         key: &FlowKey,
-        sequence: u32,
-        acknowledged: u32,
+        numbers: Numbers,
     ) {
         let Some(address) = self.address(key.address()) else { return };
         self.output.now = now;
         self.output.link = from;
         let own = (address, key.local_port()).into();
-        reply::acknowledge(&mut self.output, own, key.remote(), sequence, acknowledged);
+        reply::acknowledge(&mut self.output, own, key.remote(), numbers);
     }
 
     /// Takes in a frame that is an affair of the link: ARP, or neighbour discovery.

@@ -9,7 +9,7 @@ use super::attached::Attached;
 use super::device::{IpDevice, Sent};
 use super::flow::{Flow, NEVER, Stage};
 use super::table::Entry;
-use crate::{Event, FlowId, FramePort};
+use crate::{Event, FlowId, FramePort, TimerWheel};
 
 /// Segments that one look at a flow sends at most: more than any ring holds, of ordinary ones.
 const SEGMENTS_PER_LOOK: usize = 64;
@@ -85,22 +85,13 @@ impl<P: FramePort> StackStreams<'_, P> {
                 self.give_up(id);
                 continue;
             }
-            let was_open = flow.socket().is_open();
             self.advance(id);
-            let Some(flow) = self.flows.get_mut(id) else { continue };
-            if was_open && !flow.socket().is_open() {
-                flow.timed_out = true;
-                match flow.stage {
-                    Stage::HalfOpen => self.stack_counters.half_open_expired += 1,
-                    Stage::Open => self.events.push(Event::Readable(id)),
-                    Stage::Closing => self.stack_counters.closing_expired += 1,
-                }
-            }
             self.settle(id);
         }
         expired.clear();
         self.expired = expired;
-        while let Some((place, remains)) = self.time_waits.expire(self.at) {
+        for _ in 0..TimerWheel::EXPIRED_PER_CALL_MAX {
+            let Some((place, remains)) = self.time_waits.expire(self.at) else { break };
             self.map.remove(&remains.key, Entry::TimeWait(place));
         }
         found
@@ -117,8 +108,24 @@ impl<P: FramePort> StackStreams<'_, P> {
     fn emit(&mut self, id: FlowId) {
         let Self { flows, ports, now, at, .. } = self;
         let Some(flow) = flows.get_mut(id) else { return };
+        let was_open = flow.socket().is_open();
         let sent = emit(flow, &mut ports[flow.key.port()], (*now, *at), |_| true);
+        let is_given_up = was_open && !flow.socket().is_open();
         self.count_sent(sent);
+        if is_given_up {
+            self.note_silence(id);
+        }
+    }
+
+    /// A socket has given up its peer, which has said nothing for too long.
+    fn note_silence(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        flow.timed_out = true;
+        match flow.stage {
+            Stage::HalfOpen => self.stack_counters.half_open_expired += 1,
+            Stage::Open => self.events.push(Event::Readable(id)),
+            Stage::Closing => self.stack_counters.closing_expired += 1,
+        }
     }
 
     #[inline]

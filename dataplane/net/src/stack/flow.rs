@@ -50,6 +50,8 @@ pub(crate) struct Flow<'a> {
     pub(crate) wake_later: Instant,
     /// When it ends whatever its socket says.
     pub(crate) deadline: Instant,
+    /// From then on a segment that would begin it anew is answered again.
+    pub(crate) challenge_at: Instant,
 }
 
 /// Whose the flow is.
@@ -96,6 +98,7 @@ impl<'a> Flow<'a> {
             wake_at: NEVER,
             wake_later: NEVER,
             deadline: NEVER,
+            challenge_at: Instant::ZERO,
         }
     }
 
@@ -119,6 +122,16 @@ impl<'a> Flow<'a> {
     pub(crate) fn prefetch_flush(&self) {
         self.prefetch_socket();
         self.ring.prefetch(self.queue.backlog().bytes.min(RING_PREFETCH_BYTES_MAX));
+    }
+
+    /// The receive window as a segment says it. That the peer scales windows is not known here: where
+    /// it does not, this is less than there is, until the next segment.
+    pub(crate) fn window(&self) -> u16 {
+        let socket = self.socket();
+        let capacity = socket.recv_capacity();
+        // As `smoltcp` has it: the least shift with which 16 bits can say the whole ring.
+        let shift = (usize::BITS - capacity.leading_zeros()).saturating_sub(u16::BITS);
+        u16::try_from((capacity - socket.recv_queue()) >> shift).unwrap_or(u16::MAX)
     }
 
     pub(crate) fn state(&self) -> State {

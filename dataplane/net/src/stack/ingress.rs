@@ -9,12 +9,16 @@ use super::flow::Stage;
 use super::handover::Refused;
 use super::link::{EtherType, Header, Link, LinkError};
 use super::packet::{self, Content, Flags, PacketError, Segment};
+use super::reply::Numbers;
 use super::table::{Entry, FlowKey, KeyHash};
 use crate::{BURST_MAX, Event, FramePort, PortFrame, RxChecksum};
 
-/// Bursts that a turn takes in of a port at most: a turn sends a thousand segments, and each may
-/// have to be acknowledged.
-const BURSTS_PER_TURN: usize = 8;
+/// Frames that a turn takes in of a port, about, at most: a turn sends a thousand segments, and
+/// each may have to be acknowledged.
+const FRAMES_PER_TURN: usize = 256;
+
+/// Between two answers to segments that would begin anew what there is.
+const CHALLENGE_INTERVAL: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(1);
 
 /// No place of a flow.
 const NOWHERE: u32 = u32::MAX;
@@ -63,10 +67,11 @@ impl<P: FramePort> StackStreams<'_, P> {
     /// Takes in what has come to a port, up to a bound, and says whether something had.
     pub(super) fn receive(&mut self, port: usize) -> bool {
         let mut found = false;
-        for _ in 0..BURSTS_PER_TURN {
+        let burst = self.ports[port].output.capabilities.burst.max(1);
+        for _ in 0..FRAMES_PER_TURN.div_ceil(burst) {
             let (came_here, all) = self.receive_burst(port);
             found |= all > 0;
-            if came_here < BURST_MAX {
+            if came_here < burst {
                 break;
             }
         }
@@ -173,7 +178,10 @@ impl<P: FramePort> StackStreams<'_, P> {
         let is_right = match frame.checksum() {
             RxChecksum::Good => true,
             RxChecksum::Bad => false,
-            RxChecksum::Unknown => packet::verify(ether_type, &ip, bytes),
+            RxChecksum::TcpGood => packet::verify_header(ether_type, &ip, bytes),
+            RxChecksum::Unknown => {
+                packet::verify_header(ether_type, &ip, bytes) && packet::verify_tcp(&ip, bytes)
+            }
         };
         if !is_right {
             return Err(DropReason::Checksum);
@@ -269,18 +277,28 @@ impl<P: FramePort> StackStreams<'_, P> {
         };
         let attached = &mut ports[key.port()];
         if segment.flags.is_opening() && flow.stage != Stage::HalfOpen {
-            // RFC 5961 section 4: a peer that has begun anew will answer by a reset.
-            attached.acknowledge(*now, link, key, flow.sent_until, flow.acknowledged);
+            // RFC 5961 section 4: a peer that has begun anew will answer by a reset. Not to each,
+            // as strangers can send them (section 7).
+            if *at >= flow.challenge_at {
+                flow.challenge_at = *at + CHALLENGE_INTERVAL;
+                let numbers = Numbers {
+                    sequence: flow.sent_until,
+                    acknowledged: flow.acknowledged,
+                    window: flow.window(),
+                };
+                attached.acknowledge(*now, link, key, numbers);
+            }
             return true;
         }
-        // What acknowledges something that was sent is no guess of a stranger's.
+        // What acknowledges something that was sent, a FIN perhaps, is no guess of a stranger's.
         let behind = flow.sent_until.wrapping_sub(segment.acknowledged);
-        if flow.link != link && segment.flags.has(Flags::ACK) && behind < 1 << 20 {
+        let queued_before = flow.socket().send_queue();
+        let is_known_to_us = segment.flags.has(Flags::ACK) && behind as usize <= queued_before + 1;
+        if flow.link != link && is_known_to_us {
             flow.link = link;
             flow.router = attached.router_of(key.remote().ip(), link);
         }
         attached.aim(*now, flow.link, flow.router);
-        let queued_before = flow.socket().send_queue();
         let mut device = IpDevice { output: &mut attached.output, packet: Some(packet) };
         attached.ip.poll_ingress_single(*at, &mut device, &mut flow.set);
 
@@ -299,8 +317,10 @@ impl<P: FramePort> StackStreams<'_, P> {
                     flow.blocked = false;
                     events.push(Event::Writable(id));
                 }
-                // Most segments are acknowledgements of all that was sent: nothing follows.
-                let acknowledges = queued < queued_before && flow.unsent == 0;
+                // Most segments are acknowledgements, and nothing follows where all that is left is
+                // on its way. What was sent again once may not be: then the rest has to follow.
+                let is_on_its_way = flow.sent_until.wrapping_sub(segment.acknowledged) as usize;
+                let acknowledges = queued < queued_before && is_on_its_way == queued;
                 if acknowledges && !has_news && state == State::Established {
                     return true;
                 }
@@ -338,7 +358,8 @@ impl<P: FramePort> StackStreams<'_, P> {
             && (segment.payload_bytes > 0 || !segment.flags.is_plain())
         {
             let (sequence, acknowledged) = (remains.sent_until, remains.received_until);
-            self.ports[port].acknowledge(self.now, link, &key, sequence, acknowledged);
+            let numbers = Numbers { sequence, acknowledged, window: 0 };
+            self.ports[port].acknowledge(self.now, link, &key, numbers);
         }
     }
 

@@ -59,6 +59,12 @@ impl<P: FramePort> StackStreams<'_, P> {
         flow.deadline = self.at + duration(HALF_OPEN_TIME);
         let id = self.flows.insert(flow);
         self.map.insert(&key, Entry::Flow(id.index));
+        if self.half_open.len() > 2 * self.options.half_open_max.max(1) {
+            // Those that were reset within the handshake: at least every other one.
+            let flows = &self.flows;
+            let waits = |id: &FlowId| flows.get(*id).is_some_and(|it| it.stage == Stage::HalfOpen);
+            self.half_open.retain(waits);
+        }
         self.half_open.push_back(id);
         self.half_open_len += 1;
         self.live += 1;

@@ -1,6 +1,6 @@
 //! What the demux wants to know of an IP packet.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use smoltcp::wire::{IpAddress, Ipv4Packet, TcpPacket};
 
@@ -202,8 +202,8 @@ fn read_ipv4(bytes: &[u8]) -> Result<Packet, PacketError> {
     }
     let source = [header[12], header[13], header[14], header[15]];
     let destination = [header[16], header[17], header[18], header[19]];
-    let station = Ipv4Addr::from(source);
-    if station.is_unspecified() || station.is_multicast() || station.is_broadcast() {
+    // "This network", loopback, groups and what is reserved (RFC 6890 section 2.2.2).
+    if matches!(source[0], 0 | 127 | 224..) {
         return Err(PacketError::Source);
     }
     let content = match header[9] {
@@ -233,7 +233,9 @@ fn read_ipv6(bytes: &[u8]) -> Result<Packet, PacketError> {
         return Err(PacketError::Source);
     }
     let content = match header[6] {
-        PROTOCOL_TCP if source.is_unspecified() || source.is_multicast() => {
+        PROTOCOL_TCP
+            if source.is_unspecified() || source.is_multicast() || source.is_loopback() =>
+        {
             return Err(PacketError::Source);
         }
         PROTOCOL_TCP => Content::Tcp,
@@ -282,16 +284,18 @@ pub(crate) fn read_tcp(packet: &Packet, bytes: &[u8]) -> Result<(u16, u16, Segme
     Ok((source_port, destination_port, segment))
 }
 
-/// Whether the checksums of a packet that was read from `bytes` are right: of the IPv4 header, and
-/// of the TCP segment.
-pub(crate) fn verify(ether_type: EtherType, packet: &Packet, bytes: &[u8]) -> bool {
+/// Whether the checksum of the IPv4 header of a packet that was read from `bytes` is right; IPv6 has
+/// none.
+pub(crate) fn verify_header(ether_type: EtherType, packet: &Packet, bytes: &[u8]) -> bool {
     let bytes = &bytes[..usize::from(packet.bytes)];
-    let header_is_right =
-        ether_type != EtherType::Ipv4 || Ipv4Packet::new_unchecked(bytes).verify_checksum();
-    let tcp = TcpPacket::new_unchecked(&bytes[usize::from(packet.header_bytes)..]);
-    header_is_right
-        && tcp.verify_checksum(
-            &IpAddress::from(packet.source.ip()),
-            &IpAddress::from(packet.destination.ip()),
-        )
+    ether_type != EtherType::Ipv4 || Ipv4Packet::new_unchecked(bytes).verify_checksum()
+}
+
+/// Whether the checksum of the TCP segment of a packet that was read from `bytes` is right.
+pub(crate) fn verify_tcp(packet: &Packet, bytes: &[u8]) -> bool {
+    let segment = &bytes[usize::from(packet.header_bytes)..usize::from(packet.bytes)];
+    TcpPacket::new_unchecked(segment).verify_checksum(
+        &IpAddress::from(packet.source.ip()),
+        &IpAddress::from(packet.destination.ip()),
+    )
 }

@@ -11,13 +11,20 @@ use crate::FramePort;
 /// As `smoltcp` has it, and Linux.
 const HOP_LIMIT: u8 = 64;
 
-/// Sends an acknowledgement without data or a window from one end of a connection to the other.
+/// Where a connection is, as an acknowledgement says it.
+#[derive(Clone, Copy)]
+pub(crate) struct Numbers {
+    pub(crate) sequence: u32,
+    pub(crate) acknowledged: u32,
+    pub(crate) window: u16,
+}
+
+/// Sends an acknowledgement without data from one end of a connection to the other.
 pub(crate) fn acknowledge<P: FramePort>(
     output: &mut Output<P>,
     from: SocketAddr,
     to: SocketAddr,
-    sequence: u32,
-    acknowledged: u32,
+    Numbers { sequence, acknowledged, window }: Numbers,
 ) {
     let reply = TcpRepr {
         src_port: from.port(),
@@ -25,7 +32,7 @@ pub(crate) fn acknowledge<P: FramePort>(
         control: TcpControl::None,
         seq_number: number(sequence),
         ack_number: Some(number(acknowledged)),
-        window_len: 0,
+        window_len: window,
         window_scale: None,
         max_seg_size: None,
         sack_permitted: false,

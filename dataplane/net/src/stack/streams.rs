@@ -176,6 +176,12 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         if flushed.bytes > 0 {
             (sent, is_due) = send_new(flow, &mut ports[flow.key.port()], (*now, *at));
         }
+        if !flow.socket().is_open() {
+            // It has given its peer up at this moment, and nothing else tells of that.
+            flow.timed_out = true;
+            flushed.state = FlushState::Lost(io::ErrorKind::TimedOut);
+            return flushed;
+        }
         flow.blocked = !flow.queue.is_empty();
         flushed.state = flow.flush_state();
         let ends = flow.finish == Finish::Asked;
