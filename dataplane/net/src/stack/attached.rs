@@ -7,30 +7,30 @@ use ipnet::IpNet;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::time::Instant as StackInstant;
-use smoltcp::wire::{
-    EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv6Address,
-};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv6Address};
 
-use super::device::{EthernetDevice, IpDevice, Output};
+use super::device::{IpDevice, Output};
 use super::handover::Handover;
 use super::link::{EtherType, Link, Tag};
 use super::options::{PortOptions, RouterId};
 use super::packet::Address;
 use super::reply::Numbers;
 use super::table::FlowKey;
-use super::{StackPort, neighbours, reply};
+use super::{StackPort, listener, neighbours, reply};
 use crate::FramePort;
 
 /// How often the port's routers are asked for.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often a switch is told of the port's groups when the link has come up, since it may miss one
+/// (the robustness variable of RFC 3810 section 9.1).
+const REPORTS: u8 = 2;
 
 /// A port that the stack serves.
 pub(crate) struct Attached<P: FramePort> {
     pub(crate) output: Output<P>,
     /// Carries the flows; knows no hardware addresses.
     pub(crate) ip: Interface,
-    /// Answers questions of the link: ARP and neighbour discovery.
-    ethernet: Interface,
     options: PortOptions,
     pub(crate) handover: Option<Handover<P::Frame>>,
     /// Those of the port, in their order.
@@ -39,9 +39,9 @@ pub(crate) struct Attached<P: FramePort> {
     /// Addresses and ports that are accepted on, by place in the port's addresses.
     listening: Vec<(u8, u16)>,
     link_ups: u64,
+    /// How often the port's groups are still to be told of.
+    reports: u8,
     probe_at: Instant,
-    /// An untagged copy of a tagged frame, for the link's questions.
-    untagged: Vec<u8>,
 }
 
 impl<P: FramePort> Attached<P> {
@@ -51,11 +51,6 @@ impl<P: FramePort> Attached<P> {
         now: Instant,
     ) -> Self {
         let mut output = Output::new(port, now);
-        let mac = EthernetAddress(output.capabilities.mac);
-        let mut device = EthernetDevice { output: &mut output, frame: None };
-        let config = Config::new(HardwareAddress::Ethernet(mac));
-        let mut ethernet = Interface::new(config, &mut device, StackInstant::ZERO);
-        set_addresses(&mut ethernet, &options.addresses);
         let ip = interface(&mut output, &options.addresses, 0);
         let listening = options.addresses.iter().zip(0..).flat_map(|(net, place)| {
             let here = move |at: &&SocketAddr| {
@@ -69,15 +64,14 @@ impl<P: FramePort> Attached<P> {
         Self {
             output,
             ip,
-            ethernet,
             options,
             handover,
             addresses,
             nobody: SocketSet::new(Vec::new()),
             listening,
             link_ups: 0,
+            reports: 0,
             probe_at: now,
-            untagged: Vec::new(),
         }
     }
 
@@ -152,17 +146,9 @@ impl<P: FramePort> Attached<P> {
         reply::acknowledge(&mut self.output, own, key.remote(), numbers);
     }
 
-    /// Takes in a frame that is an affair of the link: ARP, or neighbour discovery.
-    pub(crate) fn learn(
-        &mut self,
-        now: Instant,
-        at: StackInstant,
-        from: Link,
-        ether_type: EtherType,
-        frame: &[u8],
-        packet_at: usize,
-    ) {
-        let packet = &frame[packet_at..];
+    /// Takes in a packet that is an affair of the link: ARP, neighbour discovery, or a question for
+    /// the groups that are listened to here.
+    pub(crate) fn learn(&mut self, now: Instant, from: Link, ether_type: EtherType, packet: &[u8]) {
         let told = match ether_type {
             EtherType::Arp => neighbours::told_by_arp(packet),
             EtherType::Ipv6 | EtherType::Ipv4 => neighbours::told_by_ndisc(packet),
@@ -171,18 +157,13 @@ impl<P: FramePort> Attached<P> {
             self.options.routers.learn(address, mac);
         }
         self.output.now = now;
-        self.output.link = from;
-        let Self { output, ethernet, nobody, untagged, .. } = self;
-        let frame = if from.tag().is_some() && frame[12..14] == [0x81, 0x00] {
-            untagged.clear();
-            untagged.extend_from_slice(&frame[..12]);
-            untagged.extend_from_slice(&frame[16..]);
-            untagged
+        let Self { output, options: PortOptions { addresses, .. }, .. } = self;
+        if ether_type == EtherType::Arp {
+            neighbours::answer_arp(output, addresses, from, packet);
         } else {
-            frame
-        };
-        let mut device = EthernetDevice { output, frame: Some(frame) };
-        ethernet.poll_ingress_single(at, &mut device, nobody);
+            neighbours::answer_ndisc(output, addresses, from, packet);
+            listener::answer(output, addresses, from, packet);
+        }
     }
 
     /// Says which addresses are here when the link has come up, and asks for the routers now and
@@ -193,23 +174,40 @@ impl<P: FramePort> Attached<P> {
         }
         let link_ups = self.output.port.link_ups();
         let is_up_again = std::mem::replace(&mut self.link_ups, link_ups) != link_ups;
+        if is_up_again {
+            self.reports = REPORTS;
+        }
         if is_up_again || self.probe_at <= now {
             self.output.now = now;
-            let tag = self.options.vlan.map(Tag::new);
+            let Self { output, options, .. } = self;
+            let tag = options.vlan.map(Tag::new);
+            // First, since the answers to what is asked below come to these groups.
+            if let Some(left) = self.reports.checked_sub(1) {
+                self.reports = left;
+                listener::announce(output, &options.addresses, tag);
+            }
             if is_up_again {
-                for net in &self.options.addresses {
-                    neighbours::announce(&mut self.output, net.addr(), tag);
+                for net in &options.addresses {
+                    neighbours::announce(output, net.addr(), tag);
                 }
             }
-            for router in self.options.routers.addresses() {
-                let near = |net: &&IpNet| net.contains(&router);
-                if let Some(net) = self.options.addresses.iter().find(near) {
-                    neighbours::ask(&mut self.output, net.addr(), router, tag);
+            for router in options.routers.addresses() {
+                if let Some(address) = address_towards(router, &options.addresses) {
+                    neighbours::ask(output, address, router, tag);
                 }
             }
             self.probe_at = now + PROBE_INTERVAL;
         }
     }
+}
+
+/// The address to ask a router from: one of its network, or for a link-local router any of IPv6,
+/// since every link has that network.
+fn address_towards(router: IpAddr, addresses: &[IpNet]) -> Option<IpAddr> {
+    let is_of_link = matches!(router, IpAddr::V6(router) if router.is_unicast_link_local());
+    let near = addresses.iter().find(|net| net.contains(&router));
+    let any = || addresses.iter().find(|net| is_of_link && net.addr().is_ipv6());
+    near.or_else(any).map(IpNet::addr)
 }
 
 /// An interface without Ethernet that answers from `addresses`.

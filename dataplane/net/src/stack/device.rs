@@ -7,7 +7,7 @@ use smoltcp::phy::{RxToken, TxToken};
 use smoltcp::time::Instant as StackInstant;
 use smoltcp::wire::Ipv4Packet;
 
-use super::link::{BROADCAST, ETHERNET_HEADER_BYTES, EtherType, Link, TAG_BYTES};
+use super::link::{BROADCAST, EtherType, Link};
 use super::packet;
 use crate::{FramePort, PortCapabilities, PortFrame, TxChecksum};
 
@@ -74,28 +74,6 @@ impl<P: FramePort> Output<P> {
             output.link.write(output.station, EtherType::Arp, header);
             ((), None)
         });
-    }
-
-    /// Sends a frame of `len` bytes, which `fill` writes as untagged; the tag of the current link
-    /// is put in.
-    fn send_frame<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
-        let tag = self.link.tag();
-        let extra = if tag.is_some() { TAG_BYTES } else { 0 };
-        self.send(len + extra, |output, frame| {
-            let result = fill(&mut frame[extra..]);
-            if tag.is_some() {
-                let mut destination = [0; 6];
-                destination.copy_from_slice(&frame[extra..extra + 6]);
-                let at = extra + 12;
-                let ether_type = match frame[at..at + 2] {
-                    [0x08, 0x06] => EtherType::Arp,
-                    [0x08, 0x00] => EtherType::Ipv4,
-                    _ => EtherType::Ipv6,
-                };
-                Link::new(destination, tag).write(output.station, ether_type, frame);
-            }
-            (result, None)
-        })
     }
 
     fn send<R>(
@@ -186,13 +164,6 @@ pub(crate) struct IpDevice<'d, P: FramePort> {
     pub(crate) packet: Option<&'d [u8]>,
 }
 
-/// A port with Ethernet: frames without tags in and out.
-pub(crate) struct EthernetDevice<'d, P: FramePort> {
-    pub(crate) output: &'d mut Output<P>,
-    /// A frame that has come.
-    pub(crate) frame: Option<&'d [u8]>,
-}
-
 pub(crate) struct Received<'t>(&'t [u8]);
 
 impl RxToken for Received<'_> {
@@ -206,14 +177,6 @@ pub(crate) struct Packet<'t, P: FramePort>(&'t mut Output<P>);
 impl<P: FramePort> TxToken for Packet<'_, P> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         self.0.send_packet(len, f)
-    }
-}
-
-pub(crate) struct Frame<'t, P: FramePort>(&'t mut Output<P>);
-
-impl<P: FramePort> TxToken for Frame<'_, P> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        self.0.send_frame(len, f)
     }
 }
 
@@ -241,33 +204,6 @@ impl<P: FramePort> Device for IpDevice<'_, P> {
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = self.output.capabilities.mtu;
         capabilities.checksum = checksums(&self.output.capabilities);
-        capabilities
-    }
-}
-
-impl<P: FramePort> Device for EthernetDevice<'_, P> {
-    type RxToken<'t>
-        = Received<'t>
-    where
-        Self: 't;
-    type TxToken<'t>
-        = Frame<'t, P>
-    where
-        Self: 't;
-
-    fn receive(&mut self, _: StackInstant) -> Option<(Received<'_>, Frame<'_, P>)> {
-        let frame = self.frame.take()?;
-        Some((Received(frame), Frame(self.output)))
-    }
-
-    fn transmit(&mut self, _: StackInstant) -> Option<Frame<'_, P>> {
-        self.output.prepare().then_some(Frame(self.output))
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = self.output.capabilities.mtu + ETHERNET_HEADER_BYTES;
         capabilities
     }
 }

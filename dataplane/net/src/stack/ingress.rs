@@ -158,7 +158,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         let bytes = &frame[usize::from(packet_at)..];
         let ip = packet::read(ether_type, bytes)?;
         let packet = Within { at: u16::from(packet_at), bytes: ip.bytes };
-        if ip.content == Content::NeighbourDiscovery {
+        if ip.content == Content::Link {
             arrivals.push(Arrival::Neighbour { link, ether_type, packet_at });
             return Ok(());
         }
@@ -221,14 +221,8 @@ impl<P: FramePort> StackStreams<'_, P> {
                 self.ports[port].answer(self.now, self.at, link, packet.of(&frame));
             }
             Arrival::Neighbour { link, ether_type, packet_at } => {
-                self.ports[port].learn(
-                    self.now,
-                    self.at,
-                    link,
-                    ether_type,
-                    &frame,
-                    packet_at.into(),
-                );
+                let packet = &frame[usize::from(packet_at)..];
+                self.ports[port].learn(self.now, link, ether_type, packet);
             }
             Arrival::Dropped => {}
         }

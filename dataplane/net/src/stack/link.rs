@@ -4,8 +4,8 @@
 pub(crate) type Mac = [u8; 6];
 
 pub(crate) const BROADCAST: Mac = [0xff; 6];
-pub(crate) const ETHERNET_HEADER_BYTES: usize = 14;
-pub(crate) const TAG_BYTES: usize = 4;
+const ETHERNET_HEADER_BYTES: usize = 14;
+const TAG_BYTES: usize = 4;
 
 /// Where the packet begins in a frame without a tag, and in one with a tag.
 const PACKET_AT: u8 = 14;

@@ -25,6 +25,7 @@ mod idle;
 mod ingress;
 mod life;
 mod link;
+mod listener;
 mod neighbours;
 mod options;
 mod packet;

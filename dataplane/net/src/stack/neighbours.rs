@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use ipnet::IpNet;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, Icmpv6Packet, Icmpv6Repr, IpProtocol,
@@ -27,7 +28,7 @@ pub(crate) fn announce<P: FramePort>(output: &mut Output<P>, address: IpAddr, ta
                 target_addr: address,
                 lladdr: Some(own(output)),
             };
-            ndisc(output, address, ALL_NODES, advert, tag);
+            ndisc(output, group(ALL_NODES, tag), address, ALL_NODES, advert);
         }
     }
 }
@@ -41,21 +42,81 @@ pub(crate) fn ask<P: FramePort>(
 ) {
     match (address, wanted) {
         (IpAddr::V6(address), IpAddr::V6(wanted)) => {
-            let [.., a, b, c] = wanted.octets();
-            let group = Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c]);
+            let nodes = solicited_node(wanted);
             let solicit =
                 NdiscRepr::NeighborSolicit { target_addr: wanted, lladdr: Some(own(output)) };
-            ndisc(output, address, group, solicit, tag);
+            ndisc(output, group(nodes, tag), address, nodes, solicit);
         }
         (address, wanted) => arp_request(output, address, wanted, tag),
     }
 }
 
+/// Answers an ARP request for one of `addresses`; that of a station that has no address yet as well
+/// (RFC 5227 section 2.1.1).
+pub(crate) fn answer_arp<P: FramePort>(
+    output: &mut Output<P>,
+    addresses: &[IpNet],
+    from: Link,
+    packet: &[u8],
+) {
+    let Some(ArpRepr::EthernetIpv4 {
+        operation: ArpOperation::Request,
+        source_hardware_addr: asker,
+        source_protocol_addr: source,
+        target_protocol_addr: wanted,
+        ..
+    }) = read_arp(packet)
+    else {
+        return;
+    };
+    let link = from.with_mac(asker.0);
+    if !has(addresses, wanted) || link.is_group() || source.is_multicast() || source.is_broadcast()
+    {
+        return;
+    }
+    let reply = ArpRepr::EthernetIpv4 {
+        operation: ArpOperation::Reply,
+        source_hardware_addr: EthernetAddress(output.capabilities.mac),
+        source_protocol_addr: wanted,
+        target_hardware_addr: asker,
+        target_protocol_addr: source,
+    };
+    arp(output, link, reply);
+}
+
+/// Answers a neighbour solicitation for one of `addresses` (RFC 4861 section 7.2.4), from whatever
+/// address of the link: routers ask from their link-local one. A station that wants the address for
+/// itself has none; all nodes are told then (RFC 4862 section 5.4.4).
+pub(crate) fn answer_ndisc<P: FramePort>(
+    output: &mut Output<P>,
+    addresses: &[IpNet],
+    from: Link,
+    packet: &[u8],
+) {
+    let Some((source, destination, NdiscRepr::NeighborSolicit { target_addr, lladdr })) =
+        read_ndisc(packet)
+    else {
+        return;
+    };
+    if !has(addresses, target_addr) || source.is_multicast() {
+        return;
+    }
+    let ours = Some(own(output));
+    let advert = |flags| NdiscRepr::NeighborAdvert { flags, target_addr, lladdr: ours };
+    if !source.is_unspecified() {
+        let flags = NdiscNeighborFlags::SOLICITED | NdiscNeighborFlags::OVERRIDE;
+        ndisc(output, from, target_addr, source, advert(flags));
+    } else if lladdr.is_none() && destination == solicited_node(target_addr) {
+        // Others are not valid (RFC 4861 section 7.1.1).
+        let link = group(ALL_NODES, from.tag());
+        ndisc(output, link, target_addr, ALL_NODES, advert(NdiscNeighborFlags::OVERRIDE));
+    }
+}
+
 /// Who an ARP packet says has which address.
 pub(crate) fn told_by_arp(packet: &[u8]) -> Option<(IpAddr, Mac)> {
-    let packet = ArpPacket::new_checked(packet).ok()?;
     let ArpRepr::EthernetIpv4 { source_hardware_addr, source_protocol_addr, .. } =
-        ArpRepr::parse(&packet).ok()?
+        read_arp(packet)?
     else {
         return None;
     };
@@ -64,6 +125,23 @@ pub(crate) fn told_by_arp(packet: &[u8]) -> Option<(IpAddr, Mac)> {
 
 /// Who a message of neighbour discovery says has which address.
 pub(crate) fn told_by_ndisc(packet: &[u8]) -> Option<(IpAddr, Mac)> {
+    match read_ndisc(packet)? {
+        (_, _, NdiscRepr::NeighborAdvert { target_addr, lladdr, .. }) => {
+            one_station(target_addr.into(), mac_of(lladdr?)?)
+        }
+        (source, _, NdiscRepr::NeighborSolicit { lladdr, .. }) => {
+            one_station(source.into(), mac_of(lladdr?)?)
+        }
+        _ => None,
+    }
+}
+
+fn read_arp(packet: &[u8]) -> Option<ArpRepr> {
+    ArpRepr::parse(&ArpPacket::new_checked(packet).ok()?).ok()
+}
+
+/// A message of neighbour discovery that is valid, with its source and its destination.
+fn read_ndisc(packet: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr, NdiscRepr<'_>)> {
     let packet = Ipv6Packet::new_checked(packet).ok()?;
     let (source, destination) = (packet.src_addr(), packet.dst_addr());
     if packet.next_header() != IpProtocol::Icmpv6 || packet.hop_limit() != HOP_LIMIT {
@@ -72,14 +150,26 @@ pub(crate) fn told_by_ndisc(packet: &[u8]) -> Option<(IpAddr, Mac)> {
     let message = Icmpv6Packet::new_checked(packet.payload()).ok()?;
     let checksums = ChecksumCapabilities::default();
     match Icmpv6Repr::parse(&source, &destination, &message, &checksums).ok()? {
-        Icmpv6Repr::Ndisc(NdiscRepr::NeighborAdvert { target_addr, lladdr, .. }) => {
-            one_station(target_addr.into(), mac_of(lladdr?)?)
-        }
-        Icmpv6Repr::Ndisc(NdiscRepr::NeighborSolicit { lladdr, .. }) => {
-            one_station(source.into(), mac_of(lladdr?)?)
-        }
+        Icmpv6Repr::Ndisc(message) => Some((source, destination, message)),
         _ => None,
     }
+}
+
+fn has(addresses: &[IpNet], wanted: impl Into<IpAddr>) -> bool {
+    let wanted = wanted.into();
+    addresses.iter().any(|net| net.addr() == wanted)
+}
+
+/// The group that a station with this address listens to (RFC 4291 section 2.7.1).
+pub(crate) fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., a, b, c] = address.octets();
+    Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
+}
+
+/// All stations of a group (RFC 2464 section 7).
+pub(crate) fn group(address: Ipv6Addr, tag: Option<Tag>) -> Link {
+    let [.., a, b, c, d] = address.octets();
+    Link::new([0x33, 0x33, a, b, c, d], tag)
 }
 
 fn one_station(address: IpAddr, mac: Mac) -> Option<(IpAddr, Mac)> {
@@ -110,18 +200,22 @@ fn arp_request<P: FramePort>(
         target_hardware_addr: EthernetAddress([0; 6]),
         target_protocol_addr: wanted,
     };
-    output.link = Link::new(BROADCAST, tag);
-    output.send_arp(request.buffer_len(), |packet| {
-        request.emit(&mut ArpPacket::new_unchecked(packet));
+    arp(output, Link::new(BROADCAST, tag), request);
+}
+
+fn arp<P: FramePort>(output: &mut Output<P>, link: Link, message: ArpRepr) {
+    output.link = link;
+    output.send_arp(message.buffer_len(), |packet| {
+        message.emit(&mut ArpPacket::new_unchecked(packet));
     });
 }
 
 fn ndisc<P: FramePort>(
     output: &mut Output<P>,
+    link: Link,
     source: Ipv6Addr,
     destination: Ipv6Addr,
     message: NdiscRepr<'_>,
-    tag: Option<Tag>,
 ) {
     let message = Icmpv6Repr::Ndisc(message);
     let header = Ipv6Repr {
@@ -131,9 +225,7 @@ fn ndisc<P: FramePort>(
         payload_len: message.buffer_len(),
         hop_limit: HOP_LIMIT,
     };
-    // RFC 2464 section 7.
-    let [.., a, b, c, d] = destination.octets();
-    output.link = Link::new([0x33, 0x33, a, b, c, d], tag);
+    output.link = link;
     let len = header.buffer_len() + message.buffer_len();
     output.send_packet(len, |bytes| {
         let mut packet = Ipv6Packet::new_unchecked(bytes);

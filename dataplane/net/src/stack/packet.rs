@@ -6,6 +6,7 @@ use smoltcp::wire::{IpAddress, Ipv4Packet, TcpPacket};
 
 use super::link::EtherType;
 
+const PROTOCOL_HOP_BY_HOP: u8 = 0;
 const PROTOCOL_ICMP: u8 = 1;
 const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_ICMPV6: u8 = 58;
@@ -113,8 +114,8 @@ pub(crate) enum Content {
     Tcp,
     /// ICMP of either version.
     Icmp,
-    /// ICMP that is an affair of the link.
-    NeighbourDiscovery,
+    /// ICMP that is an affair of the link: neighbour discovery, and questions for listeners.
+    Link,
 }
 
 /// Why a packet is not looked at any further.
@@ -215,7 +216,8 @@ fn read_ipv4(bytes: &[u8]) -> Result<Packet, PacketError> {
     Ok(Packet { source, destination, bytes: total, header_bytes, content })
 }
 
-/// Extension headers are not served: no station has a reason to put them before TCP.
+/// Extension headers are not served: no station has a reason to put them before TCP. Questions for
+/// listeners must have one, of eight bytes (RFC 3810 section 5).
 fn read_ipv6(bytes: &[u8]) -> Result<Packet, PacketError> {
     const HEADER_BYTES: u16 = 40;
     const { assert!(HEADER_BYTES as usize == IPV6_HEADER_BYTES) };
@@ -241,9 +243,17 @@ fn read_ipv6(bytes: &[u8]) -> Result<Packet, PacketError> {
         PROTOCOL_TCP => Content::Tcp,
         // Router solicitation to redirect (RFC 4861 section 4).
         PROTOCOL_ICMPV6 => match packet.get(IPV6_HEADER_BYTES) {
-            Some(133..=137) => Content::NeighbourDiscovery,
+            Some(133..=137) => Content::Link,
             _ => Content::Icmp,
         },
+        PROTOCOL_HOP_BY_HOP
+            if matches!(
+                packet[IPV6_HEADER_BYTES..],
+                [PROTOCOL_ICMPV6, 0, _, _, _, _, _, _, 130, ..]
+            ) =>
+        {
+            Content::Link
+        }
         44 => return Err(PacketError::Fragment),
         _ => return Err(PacketError::Protocol),
     };

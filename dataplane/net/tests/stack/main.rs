@@ -5,5 +5,6 @@ mod edges;
 mod faults;
 mod handover;
 mod link;
+mod neighbours;
 mod scene;
 mod station;
