@@ -71,9 +71,10 @@ pub struct Port {
     /// Its addresses, each with the prefix of its network: 1 to 8, IPv4 and IPv6. There is no
     /// default.
     pub addresses: Vec<IpNet>,
-    /// Routers for what is in none of these networks, at most one for each family. Default: none.
+    /// Routers for what is in none of these networks, at most one for each family. Each is in one
+    /// of the networks, or link-local (`fe80::/10`) on a port with an IPv6 address. Default: none.
     pub gateways: Vec<IpAddr>,
-    /// Other routes, at most 6. Default: none.
+    /// Other routes, at most 6. The same goes for their routers. Default: none.
     pub routes: Vec<Route>,
     /// The VLAN of all frames, 1 to 4094; `None` for frames without a tag. Default: `None`.
     pub vlan: Option<u16>,

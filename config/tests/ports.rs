@@ -1,5 +1,7 @@
 //! Files with ports of DPDK: what they mean, and what is wrong with them.
 
+use std::net::IpAddr;
+
 use hioload_config::{
     Config, Device, Dpdk, Idle, Lcores, Memory, Offloads, PORTS_MAX, Port, Route,
 };
@@ -128,6 +130,23 @@ offloads = "auto"
 "#;
     assert!(printed.ends_with(expected), "{printed}");
     assert_eq!(parse(&printed), config);
+}
+
+#[test]
+fn link_local_routers_need_no_address_of_their_network() {
+    let config = parse(
+        r#"
+        server.listen = ":1"
+        [[dpdk.port]]
+        vdev = "net_null0"
+        addresses = "2001:db8::10/64"
+        gateway = "fe80::1"
+        routes = ["2001:db8:9::/48 via fe80::9"]
+        "#,
+    );
+    let port = &config.dpdk.ports[0];
+    assert_eq!(port.gateways, ["fe80::1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(port.routes[0].via, "fe80::9".parse::<IpAddr>().unwrap());
 }
 
 #[test]
@@ -325,8 +344,14 @@ const TABLE: &[Broken] = &[
     (
         "a gateway in no network of the port",
         "server.listen = ':1'\n[[dpdk.port]]\nNULL0\ngateway = '10.0.1.1'",
-        "5:11: dpdk.port[0].gateway: expected a router in one of the port's own networks, other \
-         than the port itself, got \"10.0.1.1\"",
+        "5:11: dpdk.port[0].gateway: expected a router in one of the port's own networks, or a \
+         link-local one beside an IPv6 address, other than the port itself, got \"10.0.1.1\"",
+    ),
+    (
+        "a link-local gateway of a port without IPv6",
+        "server.listen = ':1'\n[[dpdk.port]]\nNULL0\ngateway = 'fe80::1'",
+        "5:11: dpdk.port[0].gateway: expected a router in one of the port's own networks, or a \
+         link-local one beside an IPv6 address, other than the port itself, got \"fe80::1\"",
     ),
     (
         "two gateways of one family",
@@ -343,8 +368,9 @@ const TABLE: &[Broken] = &[
     (
         "a route by the port itself",
         "server.listen = ':1'\n[[dpdk.port]]\nNULL0\nroutes = ['10.9.0.0/16 via 10.0.0.1']",
-        "5:10: dpdk.port[0].routes: expected a router in one of the port's own networks, other \
-         than the port itself, got \"10.9.0.0/16 via 10.0.0.1\"",
+        "5:10: dpdk.port[0].routes: expected a router in one of the port's own networks, or a \
+         link-local one beside an IPv6 address, other than the port itself, got \"10.9.0.0/16 via \
+         10.0.0.1\"",
     ),
     (
         "a route to everywhere",

@@ -201,11 +201,17 @@ fn routes_are_near(index: usize, port: &Port) -> Option<Relation> {
     })
 }
 
-const NEAR: &str = "a router in one of the port's own networks, other than the port itself";
+const NEAR: &str = "a router in one of the port's own networks, or a link-local one beside an IPv6 \
+                    address, other than the port itself";
 
+/// IPv6 routers name themselves by their link-local address (RFC 4861, section 6.1.2), which every
+/// link with IPv6 has a network for (RFC 4291, section 2.1).
 fn is_near(router: IpAddr, addresses: &[IpNet]) -> bool {
+    let is_of_link = matches!(router, IpAddr::V6(router) if router.is_unicast_link_local());
+    let reaches =
+        |address: &IpNet| address.contains(&router) || (is_of_link && address.addr().is_ipv6());
     let is_own = addresses.iter().any(|address| address.addr() == router);
-    !is_own && addresses.iter().any(|address| address.contains(&router))
+    !is_own && addresses.iter().any(reaches)
 }
 
 /// A list that is empty is refused by itself; one that is not there is not looked at. A port without
