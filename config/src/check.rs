@@ -32,31 +32,41 @@ const MESH_SLOTS_TOTAL_MAX: usize = 1 << 28;
 
 /// Checks a configuration that was built or changed in code.
 pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
-    let mut checker =
-        Checker { faults: Vec::new(), faulty: BTreeSet::new(), relations: Vec::new() };
-    visit(&mut config.clone(), &mut checker);
-    let Checker { mut faults, faulty, relations: broken } = checker;
-    faults.extend(relations(config, broken, &faulty).into_iter().map(|relation| Located {
+    let Checker { mut faults, relations: broken } = Checker::of(config);
+    let faulty = faults.iter().map(|(key, _)| *key).collect();
+    let relations = relations(config, broken, &faulty).into_iter();
+    faults.extend(relations.map(|Relation { keys, message }| (keys[0], message)));
+    let located = faults.into_iter().map(|(key, message)| Located {
         offset: None,
-        key: Some(relation.keys[0].to_string()),
-        message: relation.message,
-    }));
-    if faults.is_empty() { Ok(()) } else { Err(ConfigError::in_code(faults)) }
+        key: Some(key.to_string()),
+        message,
+    });
+    if located.len() == 0 { Ok(()) } else { Err(ConfigError::in_code(located.collect())) }
 }
 
+/// What is wrong with keys by themselves.
+pub(crate) fn faults_of_keys(config: &Config) -> Vec<(Key, String)> {
+    Checker::of(config).faults
+}
+
+#[derive(Default)]
 struct Checker {
-    faults: Vec<Located>,
-    faulty: BTreeSet<Key>,
+    faults: Vec<(Key, String)>,
     relations: Vec<Relation>,
+}
+
+impl Checker {
+    fn of(config: &Config) -> Self {
+        let mut checker = Self::default();
+        visit(&mut config.clone(), &mut checker);
+        checker
+    }
 }
 
 impl Visitor for Checker {
     fn key<T>(&mut self, key: Key, kind: &impl Kind<T>, value: &mut T) {
-        for refusal in kind.check(value) {
-            self.faulty.insert(key);
-            let message = refusal.to_string();
-            self.faults.push(Located { offset: None, key: Some(key.to_string()), message });
-        }
+        let refusals = kind.check(value).into_iter();
+        self.faults.extend(refusals.map(|refusal| (key, refusal.to_string())));
     }
 
     fn tables<T: Default>(
@@ -66,9 +76,7 @@ impl Visitor for Checker {
         each: fn(usize, &mut T, &mut Self),
     ) {
         if elements.len() > tables.max {
-            self.faulty.insert(tables.key);
-            let message = tables.too_many(elements.len());
-            self.faults.push(Located { offset: None, key: Some(tables.key.to_string()), message });
+            self.faults.push((tables.key, tables.too_many(elements.len())));
         }
         visit_each(elements, each, self);
     }

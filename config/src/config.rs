@@ -45,7 +45,21 @@ impl Config {
     /// A file that cannot be read, is larger than 1 MiB or is not UTF-8, and all that
     /// [`Config::parse`] refuses.
     pub fn load(path: impl AsRef<Path>) -> Result<Config, ConfigError> {
-        read::load(path.as_ref())
+        Self::load_with(path, |_| {})
+    }
+
+    /// The same with a `change` to what the file says, by flags that override it for example. The
+    /// rules between keys hold for what comes out of it: a key that contradicts another in the file
+    /// may be the one that is changed.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`]. What is wrong with a key that was changed is in no place of the
+    /// file.
+    pub fn load_with(
+        path: impl AsRef<Path>,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Config, ConfigError> {
+        read::load(path.as_ref(), change)
     }
 
     /// Parses and checks the text of a file; `origin` is what messages call it. What it does not
@@ -55,7 +69,19 @@ impl Config {
     /// Text that is no TOML, unknown keys and tables, values of the wrong type, and all that
     /// [`Config::validate`] refuses: every fault with its line and column.
     pub fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
-        read::parse(text, origin)
+        Self::parse_with(text, origin, |_| {})
+    }
+
+    /// The same for a text with a `change` to what it says; see [`Config::load_with`].
+    ///
+    /// # Errors
+    /// Those of [`Config::parse`], and of [`Config::load_with`].
+    pub fn parse_with(
+        text: &str,
+        origin: &str,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Config, ConfigError> {
+        read::parse(text, origin, change)
     }
 
     /// Checks a configuration that was built in code or changed by flags.

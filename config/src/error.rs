@@ -22,7 +22,8 @@ pub struct ConfigError {
 pub struct Fault {
     /// Where in the file; `None` where the fault is in no one place of a file.
     pub place: Option<Place>,
-    /// The dotted path of the key, such as `server.listen`; `None` where it is about no one key.
+    /// The dotted path of the key, such as `server.listen`, or what else set it; `None` where it is
+    /// about no one key.
     pub key: Option<String>,
     /// What was expected and what was found. Never shows the value of a secret.
     pub message: String,
@@ -68,6 +69,11 @@ impl ConfigError {
         &self.faults
     }
 
+    /// The same, for whoever has more to say of them: which flag it was that set a key.
+    pub fn faults_mut(&mut self) -> &mut [Fault] {
+        &mut self.faults
+    }
+
     /// How many faults were left out of the list because it was full.
     pub fn omitted(&self) -> usize {
         self.omitted
@@ -80,7 +86,9 @@ impl fmt::Display for ConfigError {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            if let Some(origin) = &self.origin {
+            // A key in no place of the file was set elsewhere.
+            let origin = self.origin.as_ref();
+            if let Some(origin) = origin.filter(|_| fault.place.is_some() || fault.key.is_none()) {
                 write!(f, "{origin}:")?;
                 if let Some(Place { line, column }) = fault.place {
                     write!(f, "{line}:{column}:")?;

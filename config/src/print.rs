@@ -1,5 +1,6 @@
 //! A configuration as TOML.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::Config;
@@ -30,6 +31,34 @@ impl Visitor for Printer {
             self.table = table;
         }
         let _ = writeln!(self.text, "{} = {}", key.name, kind.print(value));
+    }
+
+    fn tables<T: Default>(
+        &mut self,
+        _: &Tables,
+        elements: &mut Vec<T>,
+        each: fn(usize, &mut T, &mut Self),
+    ) {
+        visit_each(elements, each, self);
+    }
+
+    fn refuse(&mut self, _: Relation) {
+        // What is printed need not be valid.
+    }
+}
+
+/// What each key says, as it stands in a file. A secret shows as `"***"`.
+pub(crate) fn values(config: &Config) -> BTreeMap<Key, String> {
+    let mut values = Values(BTreeMap::new());
+    visit(&mut config.clone(), &mut values);
+    values.0
+}
+
+struct Values(BTreeMap<Key, String>);
+
+impl Visitor for Values {
+    fn key<T>(&mut self, key: Key, kind: &impl Kind<T>, value: &mut T) {
+        self.0.insert(key, kind.print(value));
     }
 
     fn tables<T: Default>(

@@ -10,9 +10,10 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::check::{Relation, relations};
+use crate::check::{Relation, faults_of_keys, relations};
 use crate::error::{ConfigError, Located};
 use crate::kind::{Kind, Refusal, quoted, shown};
+use crate::print::values;
 use crate::schema::{Key, PORTS, Tables, Visitor, key, port_key, visit, visit_each};
 use crate::syntax::Syntax;
 use crate::{Config, suggest};
@@ -20,8 +21,8 @@ use crate::{Config, suggest};
 /// Far more than a file with every key and every list full.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
-/// Reads and parses the file at `path`.
-pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
+/// Reads and parses the file at `path`, as [`parse`] does.
+pub(crate) fn load(path: &Path, change: impl FnOnce(&mut Config)) -> Result<Config, ConfigError> {
     let origin = path.display().to_string();
     let bytes = read_bounded(path)
         .map_err(|error| ConfigError::whole(&origin, format!("cannot be read: {error}")))?;
@@ -29,7 +30,7 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
         return Err(too_large(&origin));
     }
     match str::from_utf8(&bytes) {
-        Ok(text) => parse(text, &origin),
+        Ok(text) => parse(text, &origin, change),
         Err(error) => {
             let offset = error.valid_up_to();
             let message = format!("expected UTF-8, got the byte 0x{:02x}", bytes[offset]);
@@ -52,8 +53,13 @@ fn too_large(origin: &str) -> ConfigError {
     ConfigError::whole(origin, "expected at most 1 MiB, got a larger file".to_owned())
 }
 
-/// Parses `text`; `origin` is what messages call it.
-pub(crate) fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
+/// Parses `text`; `origin` is what messages call it. The rules between keys hold for what `change`
+/// makes of it.
+pub(crate) fn parse(
+    text: &str,
+    origin: &str,
+    change: impl FnOnce(&mut Config),
+) -> Result<Config, ConfigError> {
     if text.len() > FILE_BYTES_MAX {
         return Err(too_large(origin));
     }
@@ -66,6 +72,7 @@ pub(crate) fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
         known: Vec::new(),
         places: BTreeMap::new(),
         faulty: BTreeSet::new(),
+        changed: BTreeSet::new(),
         faults: Vec::new(),
         relations: Vec::new(),
     };
@@ -73,6 +80,9 @@ pub(crate) fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
     visit(&mut config, &mut reader);
     reader.settle_workers(&mut config);
     reader.refuse_unknown_names();
+    let read = config.clone();
+    change(&mut config);
+    reader.check_changed(&read, &config);
     if syntax.is_sound() {
         let broken = mem::take(&mut reader.relations);
         reader.refuse_relations(relations(&config, broken, &reader.faulty));
@@ -92,6 +102,8 @@ struct Reader<'t, 'i> {
     places: BTreeMap<Key, Range<usize>>,
     /// Keys whose values are refused already.
     faulty: BTreeSet<Key>,
+    /// Keys that do not say any more what the text says.
+    changed: BTreeSet<Key>,
     faults: Vec<Located>,
     /// Rules between keys that are broken already.
     relations: Vec<Relation>,
@@ -204,14 +216,39 @@ impl<'t, 'i> Reader<'t, 'i> {
         self.faults.push(Located { offset: Some(span.start), key: Some(key), message });
     }
 
-    /// Puts each broken rule where the file set the first of its keys.
+    /// Takes note of the keys that were changed since they were read, and checks each by itself.
+    fn check_changed(&mut self, read: &Config, config: &Config) {
+        let (before, after) = (values(read), values(config));
+        self.changed = after
+            .into_iter()
+            .filter_map(|(key, value)| (before.get(&key) != Some(&value)).then_some(key))
+            .collect();
+        for (key, message) in faults_of_keys(config) {
+            if self.changed.contains(&key) {
+                self.faulty.insert(key);
+                self.refuse_changed(key, message);
+            }
+        }
+    }
+
+    /// Puts each broken rule where the file set the first of its keys that is set, or nowhere if
+    /// that was changed since.
     fn refuse_relations(&mut self, relations: Vec<Relation>) {
         for Relation { keys, message } in relations {
-            let set = keys.iter().find_map(|key| Some((key, self.places.get(key)?.clone())));
-            // The defaults break no rule, so the file sets one of the keys.
-            let (key, span) = set.unwrap_or((&keys[0], 0..0));
-            self.refuse_at(span, key.to_string(), message);
+            let is_set = |key: &&Key| self.changed.contains(key) || self.places.contains_key(key);
+            // The defaults break no rule, so one of the keys is set.
+            let key = *keys.iter().find(is_set).unwrap_or(&keys[0]);
+            match self.places.get(&key).cloned() {
+                Some(span) if !self.changed.contains(&key) => {
+                    self.refuse_at(span, key.to_string(), message);
+                }
+                _ => self.refuse_changed(key, message),
+            }
         }
+    }
+
+    fn refuse_changed(&mut self, key: Key, message: String) {
+        self.faults.push(Located { offset: None, key: Some(key.to_string()), message });
     }
 
     fn refuse_unknown_names(&mut self) {

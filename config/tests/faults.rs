@@ -148,6 +148,43 @@ fn a_contradiction_from_code_is_refused_by_the_key_to_blame() {
     );
 }
 
+const ONE_ADDRESS: &str =
+    "server.listen = \"127.0.0.1:9000\"\ncontrol.admin = \"127.0.0.1:9000\"\n";
+
+fn changed(text: &str, change: impl FnOnce(&mut Config)) -> Result<Config, String> {
+    Config::parse_with(text, "hioload.toml", change).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_contradiction_within_a_file_is_none_where_a_change_does_away_with_it() {
+    assert!(Config::parse(ONE_ADDRESS, "hioload.toml").is_err());
+    let listen = vec!["127.0.0.1:8000".parse().unwrap()];
+    let config = changed(ONE_ADDRESS, |config| config.server.listen.clone_from(&listen)).unwrap();
+    assert_eq!(config.server.listen, listen);
+}
+
+#[test]
+fn what_a_change_leaves_of_a_file_is_refused_in_its_place() {
+    let error = changed(ONE_ADDRESS, |config| config.server.session_shards = 1).unwrap_err();
+    assert!(error.starts_with("hioload.toml:2:17: control.admin: the admin"), "{error}");
+
+    let file = "server.workers = 0\ncontrol.admin = \"127.0.0.1:9000\"\n";
+    let listen = "127.0.0.1:9000".parse().unwrap();
+    let error = changed(file, |config| config.server.listen = vec![listen]).unwrap_err();
+    let lines: Vec<_> = error.lines().collect();
+    assert!(lines[0].starts_with("hioload.toml:1:18: server.workers: expected"), "{error}");
+    assert!(lines[1].starts_with("hioload.toml:2:17: control.admin: the admin"), "{error}");
+}
+
+#[test]
+fn a_change_that_is_wrong_by_itself_has_no_place_in_the_file() {
+    let error = changed("server.workers = 1\n", |config| config.server.workers = 0).unwrap_err();
+    assert!(error.starts_with("server.workers: expected a whole number from 1"), "{error}");
+    let admin = AdminAddress::Tcp("127.0.0.1:8080".parse().unwrap());
+    let error = changed("", |config| config.control.admin = admin).unwrap_err();
+    assert!(error.starts_with("control.admin: the admin interface and the clients"), "{error}");
+}
+
 #[test]
 fn all_faults_of_a_configuration_from_code_are_reported() {
     let error = invalid(|config| {

@@ -39,6 +39,18 @@ fn a_port_without_addresses_is_refused_where_its_device_is() {
 }
 
 #[test]
+fn ports_beside_the_default_addresses_are_served_where_a_change_says_others() {
+    let text = "[[dpdk.port]]\nvdev = \"net_null0\"\naddresses = [\"10.0.0.1/24\"]\n";
+    let listen = |address: &str| {
+        let address = address.parse().unwrap();
+        Config::parse_with(text, "hioload.toml", |config| config.server.listen = vec![address])
+    };
+    assert!(listen("10.0.0.1:80").is_ok() && listen(":80").is_ok());
+    let error = listen("10.0.0.2:80").unwrap_err().to_string();
+    assert!(error.starts_with("server.listen: clients come to the ports of DPDK"), "{error}");
+}
+
+#[test]
 fn every_key_reaches_its_field() {
     let config = parse(
         r#"

@@ -99,14 +99,12 @@ impl ServeFlags {
     /// # Errors
     /// All that is wrong with it, by file and line or by flag.
     pub(crate) fn config(&self) -> Result<Config, String> {
-        let mut config = match &self.config {
-            Some(file) => Config::load(file).map_err(|error| error.to_string())?,
-            None => Config::default(),
+        let change = |config: &mut Config| self.apply(config);
+        let config = match &self.config {
+            Some(file) => Config::load_with(file, change),
+            None => Config::parse_with("", "the flags", change),
         };
-        self.apply(&mut config);
-        // The file was checked by itself: what is wrong now comes from a flag.
-        config.validate().map_err(|error| self.explain(&error))?;
-        Ok(config)
+        config.map_err(|error| self.explain(error).to_string())
     }
 
     fn apply(&self, config: &mut Config) {
@@ -137,22 +135,24 @@ impl ServeFlags {
     }
 
     /// Faults as the one who typed the flags sees them.
-    fn explain(&self, error: &ConfigError) -> String {
-        let faults = error.faults().iter().map(|fault| self.explain_fault(fault));
-        faults.collect::<Vec<_>>().join("\n")
+    fn explain(&self, mut error: ConfigError) -> ConfigError {
+        error.faults_mut().iter_mut().for_each(|fault| self.explain_fault(fault));
+        error
     }
 
-    fn explain_fault(&self, fault: &Fault) -> String {
-        let subject = fault.key.as_deref();
-        if let Some((_, flag)) = self.given().find(|(key, _)| Some(*key) == subject) {
-            return format!("{flag}: {}", fault.message);
+    fn explain_fault(&self, fault: &mut Fault) {
+        let of_flag = |(key, _): &(&str, _)| fault.key.as_deref() == Some(*key);
+        match self.given().find(of_flag) {
+            Some((_, flag)) if fault.place.is_none() => fault.key = Some(flag.to_owned()),
+            _ => {
+                for (key, flag) in self.given() {
+                    if fault.message.contains(key) {
+                        // Writing to a string does not fail.
+                        let _ = write!(fault.message, " ({key} is what {flag} says)");
+                    }
+                }
+            }
         }
-        let mut text = fault.to_string();
-        for (key, flag) in self.given().filter(|(key, _)| fault.message.contains(key)) {
-            // Writing to a string does not fail.
-            let _ = write!(text, " ({key} is what {flag} says)");
-        }
-        text
     }
 }
 
@@ -218,8 +218,7 @@ mod tests {
         let fault = flags(&["--workers", "0"]).config().unwrap_err();
         assert!(fault.starts_with("--workers: expected"), "{fault}");
         let fault = flags(&["--addr", ":9090"]).config().unwrap_err();
-        assert!(fault.starts_with("control.admin: "), "{fault}");
-        assert!(fault.ends_with("(server.listen is what --addr says)"), "{fault}");
+        assert!(fault.starts_with("--addr: the admin interface"), "{fault}");
         let fault = flags(&["--dpdk"]).config().unwrap_err();
         assert!(fault.starts_with("--dpdk: expected a port"), "{fault}");
     }

@@ -112,7 +112,8 @@ fn a_flag_that_asks_for_more_workers_than_the_list_has_cpus_is_refused() {
     let output = run(&["--config", file.path(), "--workers", "3"]);
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
-    assert!(text.starts_with("server.cpus: each worker needs a CPU of its own"), "{text}");
+    let place = format!("{}:3:15: server.cpus: each worker needs a CPU of its own", file.path());
+    assert!(text.starts_with(&place), "{text}");
     assert!(text.contains("(server.workers is what --workers says)"), "{text}");
 }
 

@@ -49,6 +49,32 @@ fn a_bad_file_is_named_with_the_line() {
 }
 
 #[test]
+fn an_address_by_flag_helps_a_file_that_contradicts_itself() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let file = ConfigFile::new("server.listen = \":7\"\ncontrol.admin = \"127.0.0.1:7\"\n");
+
+    let alone = run(&["--config", file.path()]);
+    assert_eq!(alone.status.code(), Some(2));
+    let place = format!("{}:2:17: control.admin: ", file.path());
+    assert!(stderr(&alone).starts_with(&place), "{alone:?}");
+
+    // It comes as far as the addresses.
+    let helped = run(&["--config", file.path(), "--addr", &address]);
+    assert_eq!(helped.status.code(), Some(1), "{helped:?}");
+}
+
+#[test]
+fn a_flag_that_contradicts_the_file_is_named_beside_the_place() {
+    let file = ConfigFile::new("control.admin = \"127.0.0.1:7\"\n");
+    let output = run(&["--config", file.path(), "--addr", ":7"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.starts_with(&format!("{}:1:17: control.admin: ", file.path())), "{text}");
+    assert!(text.trim_end().ends_with("(server.listen is what --addr says)"), "{text}");
+}
+
+#[test]
 fn a_filter_that_is_none_is_named() {
     let output = hioload(&[]).env("RUST_LOG", "a=b=c").output().expect("it runs");
     assert_eq!(output.status.code(), Some(2));
