@@ -1,5 +1,6 @@
 //! A queue of flows in which each stands at most once.
 
+use std::collections::HashSet;
 use std::mem;
 
 use hioload_net::FlowId;
@@ -12,6 +13,8 @@ pub(crate) struct FlowSet {
     order: Vec<FlowId>,
     taken: usize,
     present: Vec<u64>,
+    /// Flows that were closed while they stood in the queue, and stand there still: few.
+    void: HashSet<FlowId>,
 }
 
 impl FlowSet {
@@ -39,7 +42,7 @@ impl FlowSet {
         }
     }
 
-    /// Takes the flow out that has waited longest.
+    /// Takes the flow out that has waited longest; one that was closed meanwhile is none any more.
     pub(crate) fn pop(&mut self) -> Option<FlowId> {
         let flow = *self.order.get(self.taken)?;
         self.taken += 1;
@@ -47,8 +50,12 @@ impl FlowSet {
             self.order.clear();
             self.taken = 0;
         }
-        let (word, bit) = place(flow);
-        self.present[word] &= !bit;
+        // The bit is that of the next flow in its place, which waits for its turn.
+        let is_void = !self.void.is_empty() && self.void.remove(&flow);
+        if !is_void {
+            let (word, bit) = place(flow);
+            self.present[word] &= !bit;
+        }
         Some(flow)
     }
 
@@ -71,12 +78,14 @@ impl FlowSet {
     }
 
     /// Lets the next flow in the place of `flow`, which was closed, be added: the entry that may
-    /// still be in the queue must not keep it out. That entry is void, and its `pop` lets the next
-    /// flow stand in the queue twice at worst.
+    /// still be in the queue is void, and must not keep it out.
     pub(crate) fn forget(&mut self, flow: FlowId) {
         let (word, bit) = place(flow);
-        if let Some(word) = self.present.get_mut(word) {
+        if let Some(word) = self.present.get_mut(word)
+            && *word & bit != 0
+        {
             *word &= !bit;
+            self.void.insert(flow);
         }
     }
 }
@@ -125,7 +134,10 @@ mod tests {
         set.forget(flow(5, 0));
         set.insert(flow(5, 1));
         assert_eq!(set.pop(), Some(flow(5, 0)));
+        assert!(set.contains(flow(5, 1)), "it waits for its turn still");
+        set.insert(flow(5, 1));
         assert_eq!(set.pop(), Some(flow(5, 1)));
-        assert!(set.is_empty());
+        assert!(set.is_empty() && !set.contains(flow(5, 1)));
+        assert!(set.void.is_empty());
     }
 }
