@@ -102,19 +102,32 @@ impl StackCounters {
         self.dropped[reason as usize] += 1;
     }
 
-    fn values(&self) -> impl Iterator<Item = u64> {
-        let Self { dropped, .. } = *self;
-        dropped.into_iter().chain([
-            self.segments_in,
-            self.segments_out,
-            self.handed_over,
-            self.resets_out,
-            self.half_open_evicted,
-            self.half_open_expired,
-            self.closing_expired,
-            self.half_open,
-            self.open,
-            self.time_wait,
+    /// Every count, in an order of its own.
+    fn fields(&mut self) -> impl Iterator<Item = &mut u64> {
+        let Self {
+            dropped,
+            segments_in,
+            segments_out,
+            handed_over,
+            resets_out,
+            half_open_evicted,
+            half_open_expired,
+            closing_expired,
+            half_open,
+            open,
+            time_wait,
+        } = self;
+        dropped.iter_mut().chain([
+            segments_in,
+            segments_out,
+            handed_over,
+            resets_out,
+            half_open_evicted,
+            half_open_expired,
+            closing_expired,
+            half_open,
+            open,
+            time_wait,
         ])
     }
 }
@@ -160,33 +173,18 @@ impl StackStats {
         counters: &StackCounters,
         ports: impl Iterator<Item = PortCounters>,
     ) {
-        for (cell, value) in self.cells.iter().zip(counters.values()) {
-            cell.store(value, Ordering::Relaxed);
-        }
-        for (PortCells(cells), counters) in self.ports.iter().zip(ports) {
-            for (cell, value) in cells.iter().zip(port_values(&counters)) {
-                cell.store(value, Ordering::Relaxed);
-            }
+        let mut counters = *counters;
+        store(&self.cells, counters.fields());
+        for (PortCells(cells), mut counters) in self.ports.iter().zip(ports) {
+            store(cells, port_fields(&mut counters));
         }
     }
 
     /// What the worker published last; counts of one moment only while it rests.
     pub fn read(&self) -> StackCounters {
-        let mut values = self.cells.iter().map(|cell| cell.load(Ordering::Relaxed));
-        let mut next = || values.next().unwrap_or(0);
-        StackCounters {
-            dropped: std::array::from_fn(|_| next()),
-            segments_in: next(),
-            segments_out: next(),
-            handed_over: next(),
-            resets_out: next(),
-            half_open_evicted: next(),
-            half_open_expired: next(),
-            closing_expired: next(),
-            half_open: next(),
-            open: next(),
-            time_wait: next(),
-        }
+        let mut counters = StackCounters::default();
+        load(&self.cells, counters.fields());
+        counters
     }
 
     /// The same of the worker's queue pairs, in the order in which the stack was given them.
@@ -197,32 +195,14 @@ impl StackStats {
 
 impl PortCells {
     fn read(&self) -> PortCounters {
-        let [
-            frames_in,
-            bytes_in,
-            frames_out,
-            bytes_out,
-            bursts_in,
-            bursts_out,
-            dropped_tx_full,
-            dropped_invalid,
-            no_memory,
-        ] = self.0.each_ref().map(|cell| cell.load(Ordering::Relaxed));
-        PortCounters {
-            frames_in,
-            bytes_in,
-            frames_out,
-            bytes_out,
-            bursts_in,
-            bursts_out,
-            dropped_tx_full,
-            dropped_invalid,
-            no_memory,
-        }
+        let mut counters = PortCounters::default();
+        load(&self.0, port_fields(&mut counters));
+        counters
     }
 }
 
-fn port_values(counters: &PortCounters) -> [u64; PORT_CELLS] {
+/// The same of the counts of a queue pair.
+fn port_fields(counters: &mut PortCounters) -> impl Iterator<Item = &mut u64> {
     let PortCounters {
         frames_in,
         bytes_in,
@@ -233,8 +213,8 @@ fn port_values(counters: &PortCounters) -> [u64; PORT_CELLS] {
         dropped_tx_full,
         dropped_invalid,
         no_memory,
-    } = *counters;
-    [
+    } = counters;
+    let fields: [_; PORT_CELLS] = [
         frames_in,
         bytes_in,
         frames_out,
@@ -244,7 +224,20 @@ fn port_values(counters: &PortCounters) -> [u64; PORT_CELLS] {
         dropped_tx_full,
         dropped_invalid,
         no_memory,
-    ]
+    ];
+    fields.into_iter()
+}
+
+fn store<'a>(cells: &[AtomicU64], fields: impl Iterator<Item = &'a mut u64>) {
+    for (cell, field) in cells.iter().zip(fields) {
+        cell.store(*field, Ordering::Relaxed);
+    }
+}
+
+fn load<'a>(cells: &[AtomicU64], fields: impl Iterator<Item = &'a mut u64>) {
+    for (cell, field) in cells.iter().zip(fields) {
+        *field = cell.load(Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
