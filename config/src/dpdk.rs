@@ -26,12 +26,14 @@ pub struct Dpdk {
     pub eal_args: Vec<String>,
     /// What a worker does that finds nothing to do. Default: `Adaptive`.
     pub idle: Idle,
-    /// Connections in all, half-open ones included. Default: 65,536.
+    /// Connections of all lcores together, half-open ones included. An lcore has room for its
+    /// [share](crate::capacity::share) of them. Default: 65,536.
     pub flows_max: usize,
-    /// Connections in all of which the handshake is not complete. Default: 4,096.
+    /// Connections of which the handshake is not complete; each lcore has its share. Default:
+    /// 4,096.
     pub half_open_max: usize,
-    /// Closed connections in all that are remembered for a while (TIME-WAIT, RFC 9293 section
-    /// 3.6). Default: 65,536.
+    /// Closed connections that are remembered for a while (TIME-WAIT, RFC 9293 section 3.6); each
+    /// lcore has its share. Default: 65,536.
     pub time_wait_max: usize,
     /// Frames taken from a queue, or given to it, at a time, 8 to 32: drivers with vector
     /// instructions take none in shorter bursts. Default: 32.

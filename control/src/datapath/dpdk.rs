@@ -21,8 +21,8 @@ use hioload_dpdk::{
 use hioload_engine::{Handler, WorkerParts};
 use hioload_mem::{Arena, ArenaPages};
 use hioload_net::{
-    DpdkPort, DpdkPortError, HashKey, Idle, StackOptions, StackPort, StackStats, StackStreams,
-    StackWaker, Wake,
+    DpdkPort, DpdkPortError, FlowLimit, HashKey, Idle, StackOptions, StackPort, StackStats,
+    StackStreams, StackWaker, Wake,
 };
 use tracing::info;
 
@@ -155,6 +155,7 @@ struct Seat {
     seed: HashKey,
     listen: Vec<SocketAddr>,
     flows_max: usize,
+    flows_in_all: Arc<FlowLimit>,
     half_open_max: usize,
     time_wait_max: usize,
     /// Where the messages that the worker publishes lie.
@@ -236,6 +237,7 @@ impl Seat {
             receive_ring_bytes: config.tcp.receive_ring_bytes(),
             send_ring_bytes: config.tcp.send_ring_bytes(),
             flows_max: self.flows_max,
+            flows_in_all: self.flows_in_all,
             half_open_max: self.half_open_max,
             time_wait_max: self.time_wait_max,
             keepalive: config.tcp.keepalive,

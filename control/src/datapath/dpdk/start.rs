@@ -17,7 +17,8 @@ use hioload_dpdk::{
 };
 use hioload_mem::affinity::allowed_cpus;
 use hioload_net::{
-    DpdkPort, Handover, HashKey, Idle, PortOptions, Routers, StackPort, StackStats, StackWaker,
+    DpdkPort, FlowLimit, Handover, HashKey, Idle, PortOptions, Routers, StackPort, StackStats,
+    StackWaker,
 };
 
 use super::host;
@@ -53,6 +54,7 @@ pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
     };
     let config = &*config;
     let mut pools = Pools { eal: &eal, config, lcores: &lcores, made: Vec::new() };
+    let flows_in_all = Arc::new(FlowLimit::new(config.dpdk.flows_max));
     let mut seats = Vec::new();
     for (place, lcore) in lcores.iter().enumerate() {
         seats.push(Seat {
@@ -65,6 +67,7 @@ pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
             seed: seed(place),
             listen: listen.clone(),
             flows_max: capacity.flows_per_lcore,
+            flows_in_all: Arc::clone(&flows_in_all),
             half_open_max: capacity.half_open_per_lcore,
             time_wait_max: capacity.time_wait_per_lcore,
             messages: pools.make("messages", place, &message_pool(config, lcores.len()))?,

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use hioload_buffer::{Frame as Message, Pool, PoolOptions};
 use hioload_mem::Arena;
 use hioload_net::{
-    Event, FlowId, FlushState, HashKey, Idle, PortOptions, Routers, StackOptions, StackPort,
-    StackStats, StackStreams, StackWaker, Streams,
+    Event, FlowId, FlowLimit, FlushState, HashKey, Idle, PortOptions, Routers, StackOptions,
+    StackPort, StackStats, StackStreams, StackWaker, Streams,
 };
 
 use crate::clients::{Clients, SERVER, SERVER_PORT};
@@ -36,6 +36,7 @@ pub(crate) fn streams<'a>(
         receive_ring_bytes: RECEIVE_RING_BYTES,
         send_ring_bytes: SEND_RING_BYTES,
         flows_max: count,
+        flows_in_all: Arc::new(FlowLimit::new(count)),
         half_open_max: count,
         time_wait_max: 16,
         keepalive: None,

@@ -37,9 +37,24 @@ impl<P: FramePort> StackStreams<'_, P> {
         while self.half_open_len >= self.options.half_open_max.max(1) {
             self.evict_half_open();
         }
-        if self.live >= self.options.flows_max {
+        if self.live >= self.options.flows_max || !self.options.flows_in_all.take() {
             return Err(DropReason::FlowsFull);
         }
+        let begun = self.begin(port, link, packet, key);
+        if begun.is_err() {
+            self.options.flows_in_all.give_back(1);
+        }
+        begun
+    }
+
+    /// Makes the socket of a connection that there is room for, and answers.
+    fn begin(
+        &mut self,
+        port: usize,
+        link: Link,
+        packet: &[u8],
+        key: FlowKey,
+    ) -> Result<(), DropReason> {
         let address = self.ports[port].address(key.address()).map(IpAddress::from);
         let endpoint = IpListenEndpoint { addr: address, port: key.local_port() };
         let mut wired = self.rings.take(endpoint).map_err(|_| DropReason::NoMemory)?;
@@ -77,6 +92,7 @@ impl<P: FramePort> StackStreams<'_, P> {
     fn is_crowded(&self) -> bool {
         self.half_open_len >= self.options.half_open_max / 2
             || self.live >= self.options.flows_max / 4 * 3
+            || self.options.flows_in_all.is_crowded()
     }
 
     /// The handshake has gone on, or was broken off.
@@ -236,6 +252,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         self.outbound.clear(&mut flow.queue);
         self.rings.give_back(Wired { set: flow.set, ring: flow.ring });
         self.live -= 1;
+        self.options.flows_in_all.give_back(1);
         if flow.stage == Stage::HalfOpen {
             self.half_open_len -= 1;
         }

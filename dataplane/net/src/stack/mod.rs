@@ -20,6 +20,7 @@ mod counters;
 mod device;
 mod egress;
 mod flow;
+mod flow_limit;
 mod handover;
 mod idle;
 mod ingress;
@@ -45,6 +46,7 @@ use hioload_mem::Arena;
 use smoltcp::time::Instant as StackInstant;
 
 pub use self::counters::{DropReason, StackCounters, StackStats};
+pub use self::flow_limit::FlowLimit;
 pub use self::handover::Handover;
 pub use self::idle::StackWaker;
 pub use self::options::{Admit, Idle, PortOptions, Routers, StackOptions};
@@ -202,5 +204,6 @@ impl<P: FramePort> Drop for StackStreams<'_, P> {
         // A worker that panics is unwound through here, and where that was in the stack itself,
         // there may be a second panic. Then the peers find out for themselves.
         let _ = catch_unwind(AssertUnwindSafe(|| self.reset_all()));
+        self.options.flows_in_all.give_back(self.live);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::flow_limit::FlowLimit;
 use super::link::Mac;
 use super::table::HashKey;
 
@@ -130,7 +131,7 @@ pub enum Idle {
 }
 
 /// Whom a worker lets in while it is crowded: when half of `half_open_max` or three quarters of
-/// `flows_max` are reached. Asked for every SYN then, before anything is kept of it.
+/// `flows_max` or `flows_in_all` are reached. Asked for every SYN then, before anything is kept of it.
 pub type Admit = Box<dyn FnMut(IpAddr) -> bool + Send>;
 
 /// What a worker's stack is told.
@@ -142,8 +143,11 @@ pub struct StackOptions {
     pub receive_ring_bytes: usize,
     /// Bytes that a flow can have sent without an acknowledgement.
     pub send_ring_bytes: usize,
-    /// Connections at a time, half-open ones included; `time_wait_max` comes on top.
+    /// Connections of this worker at a time, half-open ones included: as many as there is memory
+    /// for. `time_wait_max` comes on top.
     pub flows_max: usize,
+    /// Connections of all workers that have the same one.
+    pub flows_in_all: Arc<FlowLimit>,
     /// Connections that have not been acknowledged. Beyond it the oldest makes room.
     pub half_open_max: usize,
     /// Connections that are closed and remembered.

@@ -11,8 +11,8 @@ use hioload_buffer::{Pool, PoolOptions};
 use hioload_dpdk::Port;
 use hioload_mem::{Arena, ArenaPages};
 use hioload_net::{
-    DpdkPort, Event, FlowId, FramePort, HashKey, Idle, PortOptions, Routers, StackOptions,
-    StackPort, StackStats, StackStreams, StackWaker, Streams,
+    DpdkPort, Event, FlowId, FlowLimit, FramePort, HashKey, Idle, PortOptions, Routers,
+    StackOptions, StackPort, StackStats, StackStreams, StackWaker, Streams,
 };
 
 use crate::scene::{self, End};
@@ -32,6 +32,7 @@ fn streams<'a>(arena: &'a Arena, port: DpdkPort) -> StackStreams<'a, DpdkPort> {
         receive_ring_bytes: 8192,
         send_ring_bytes: 8192,
         flows_max: 64,
+        flows_in_all: Arc::new(FlowLimit::new(64)),
         half_open_max: 8,
         time_wait_max: 16,
         keepalive: None,

@@ -1,9 +1,12 @@
 //! Connections on a wire without faults: how they begin, what they carry, how they end.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hioload_net::{DropReason, FlushState, FramePort, ReadState, Streams, WireOptions};
+use hioload_net::{
+    DropReason, FlowLimit, FlushState, FramePort, ReadState, StackOptions, Streams, WireOptions,
+};
 use smoltcp::socket::tcp::State;
 
 use crate::scene::{SERVER, SERVER_V6, Scene, arena, options, port_options};
@@ -274,6 +277,34 @@ fn as_many_connect_as_may_and_the_next_one_once_there_is_room() {
     scene.queue(first, b"x");
     scene.streams.close(first);
     scene.until("there is room", |scene| scene.station.state(late) == State::Established);
+}
+
+#[test]
+fn workers_let_in_as_many_together_as_may_connect_in_all() {
+    let arena = arena();
+    let all = Arc::new(FlowLimit::new(3));
+    let worker = || {
+        let options = StackOptions { flows_in_all: Arc::clone(&all), ..options() };
+        Scene::with(&arena, &WireOptions::default(), port_options(), options)
+    };
+    let (mut one, mut other) = (worker(), worker());
+    one.connect();
+    let leaving = one.connect().0;
+    other.connect();
+    let late = other.station.connect(SERVER);
+    other.turns(20);
+    assert_eq!(other.station.state(late), State::SynSent);
+
+    one.queue(leaving, b"x");
+    one.streams.close(leaving);
+    other.until("there is room", |scene| scene.station.state(late) == State::Established);
+
+    // A worker that ends makes room for as many as it had.
+    let late = one.station.connect(SERVER);
+    one.turns(20);
+    assert_eq!(one.station.state(late), State::SynSent);
+    drop(other);
+    one.until("there is room", |scene| scene.station.state(late) == State::Established);
 }
 
 #[test]

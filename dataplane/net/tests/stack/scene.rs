@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use hioload_buffer::{Pool, PoolOptions};
 use hioload_mem::{Arena, ArenaPages};
 use hioload_net::{
-    Event, Flow, FlowId, HashKey, Idle, MemoryPort, PortOptions, ReadState, Routers, StackOptions,
-    StackPort, StackStats, StackStreams, StackWaker, Streams, WireOptions,
+    Event, Flow, FlowId, FlowLimit, HashKey, Idle, MemoryPort, PortOptions, ReadState, Routers,
+    StackOptions, StackPort, StackStats, StackStreams, StackWaker, Streams, WireOptions,
 };
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
@@ -41,6 +41,7 @@ pub(crate) fn options() -> StackOptions {
         receive_ring_bytes: 1024,
         send_ring_bytes: 2048,
         flows_max: 64,
+        flows_in_all: Arc::new(FlowLimit::new(64)),
         half_open_max: 8,
         time_wait_max: 16,
         keepalive: None,
