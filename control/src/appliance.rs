@@ -85,7 +85,7 @@ impl Appliance {
         Builder::new()
     }
 
-    pub(crate) fn start<H, L>(builder: Builder<H, L>) -> Result<Self, StartError>
+    pub(crate) fn start<H, L>(mut builder: Builder<H, L>) -> Result<Self, StartError>
     where
         H: Handler,
         L: Layer<H>,
@@ -94,7 +94,8 @@ impl Appliance {
         let mut config = builder.config.clone();
         let mut datapath = Datapath::open(&mut config)?;
         let assembly = assemble(&config, &datapath.wakers());
-
+        // What holds here, and not what was asked for, is what is told of it.
+        builder.config = config.clone();
         let Built { handle, handler, site } =
             builder.build(assembly.controls, datapath.name(), datapath.monitor());
         let admin = match &config.control.admin {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hioload_config::Config;
+use hioload_config::{Config, SessionsMax};
 use hioload_engine::{
     Controls, GetRequest, Handler, Identity, Layer, Page, PathIndex, Probe, Refusal, Route, Routed,
     Site, Stack,
@@ -217,6 +217,11 @@ impl<H: Handler, L: Layer<H>> Builder<H, L> {
             datapath,
             monitor,
             message_bytes_max: config.websocket.message_bytes_max,
+            sessions_max: match config.limits.sessions_max {
+                SessionsMax::Count(max) => Some(max),
+                // No path has found a limit.
+                SessionsMax::Auto | SessionsMax::Off => None,
+            },
             probes: all_probes,
         };
         handle.set_running(controls, facts);

@@ -40,6 +40,7 @@ struct Running {
     datapath: &'static str,
     monitor: Monitor,
     message_bytes_max: usize,
+    sessions_max: Option<usize>,
     probes: Vec<(String, Probe)>,
 }
 
@@ -57,6 +58,7 @@ pub(crate) struct Facts {
     pub(crate) datapath: &'static str,
     pub(crate) monitor: Monitor,
     pub(crate) message_bytes_max: usize,
+    pub(crate) sessions_max: Option<usize>,
     pub(crate) probes: Vec<(String, Probe)>,
 }
 
@@ -75,6 +77,7 @@ impl Handle {
             datapath: facts.datapath,
             monitor: facts.monitor,
             message_bytes_max: facts.message_bytes_max,
+            sessions_max: facts.sessions_max,
             probes: facts.probes,
         });
         // Either this sees the drain that was asked for, or the drain sees the appliance.
@@ -239,6 +242,7 @@ impl Handle {
             version: env!("CARGO_PKG_VERSION"),
             datapath: self.datapath(),
             uptime_s: self.uptime().as_secs(),
+            sessions_max: self.running().and_then(|running| running.sessions_max),
             probes,
             totals: named(&totals),
             workers: workers.iter().map(named).collect(),

@@ -35,6 +35,8 @@ pub(crate) struct Snapshot {
     pub(crate) serving: bool,
     /// Sessions that are open.
     pub(crate) active_clients: u64,
+    /// As many as there may be.
+    pub(crate) sessions_max: Option<usize>,
     /// What the workers count, summed.
     pub(crate) totals: Vec<Metric>,
     /// How long deliveries took.
@@ -59,6 +61,7 @@ impl Snapshot {
             uptime_s: handle.uptime().as_secs_f64(),
             serving: stats.state == State::Serving,
             active_clients,
+            sessions_max: stats.sessions_max,
             totals: handle.totals().metrics(),
             latencies: handle.latencies(),
             probes,
@@ -100,6 +103,13 @@ impl Collector for Snapshot {
         let help = "WebSocket sessions that are open";
         let active = encoder.encode_descriptor("active_clients", help, None, MetricType::Gauge)?;
         Value::Count(self.active_clients).encode(MetricKind::Gauge, active)?;
+
+        if let Some(max) = self.sessions_max {
+            let help = "Sessions that there may be: limits.sessions_max, or what file descriptors \
+                        or dpdk.flows_max allow of that; missing without a limit";
+            let limit = encoder.encode_descriptor("sessions_max", help, None, MetricType::Gauge)?;
+            Value::Count(max as u64).encode(MetricKind::Gauge, limit)?;
+        }
 
         for metric in &self.totals {
             family::encode(metric, &mut encoder)?;
@@ -165,6 +175,7 @@ mod tests {
             uptime_s: 1.5,
             serving: true,
             active_clients: 2,
+            sessions_max: Some(100),
             totals: vec![counter, level, time],
             latencies: Latencies::default(),
             probes: BTreeMap::new(),
@@ -189,6 +200,10 @@ mod tests {
              # HELP hioload_active_clients WebSocket sessions that are open\n\
              # TYPE hioload_active_clients gauge\n\
              hioload_active_clients 2\n\
+             # HELP hioload_sessions_max Sessions that there may be: limits.sessions_max, or what \
+             file descriptors or dpdk.flows_max allow of that; missing without a limit\n\
+             # TYPE hioload_sessions_max gauge\n\
+             hioload_sessions_max 100\n\
              # HELP hioload_messages_received Messages received from clients\n\
              # TYPE hioload_messages_received counter\n\
              hioload_messages_received_total 12\n\

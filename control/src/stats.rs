@@ -54,6 +54,9 @@ pub struct Stats {
     pub datapath: &'static str,
     /// Whole seconds since the start.
     pub uptime_s: u64,
+    /// Sessions that there may be: `limits.sessions_max`, or what file descriptors or
+    /// `dpdk.flows_max` allow of that. `None` without a limit, and before the start.
+    pub sessions_max: Option<usize>,
     /// Every probe by name, `active_clients` among them.
     pub probes: BTreeMap<String, u64>,
     /// Every counter, summed over the workers.

@@ -6,9 +6,10 @@ use crate::client::{Answer, connect, exchange, get, request};
 use crate::scene::{Scene, build};
 use crate::table;
 
-/// An appliance with one client and one probe, so that it exports all it can.
+/// An appliance with a probe and a limit, so that it exports all it can.
 fn scene() -> Scene {
-    let appliance = build("127.0.0.1:0", "").probe("rooms", || 7).start().expect("it starts");
+    let limit = "limits.sessions_max = 9";
+    let appliance = build("127.0.0.1:0", limit).probe("rooms", || 7).start().expect("it starts");
     Scene { appliance }
 }
 
@@ -29,6 +30,7 @@ fn who_asks_for_nothing_gets_the_text_format() {
             "# TYPE hioload_sessions_opened_total counter",
             "hioload_sessions_opened_total 1",
             "hioload_active_clients 1",
+            "hioload_sessions_max 9",
             "hioload_serving 1",
             "hioload_probe{name=\"rooms\"} 7",
         ] {

@@ -12,6 +12,8 @@ on_every_backend!(
     sessions_of_one_prefix_leave_room_for_others,
     connections_that_say_nothing_do_not_keep_other_prefixes_out,
     a_refusal_by_the_handler_takes_no_place,
+    a_session_that_is_kicked_leaves_its_place_to_others,
+    a_session_that_was_too_slow_leaves_its_place_to_others_though_it_never_reads,
     clients_that_come_all_at_once_are_told_to_come_a_second_later,
     a_client_that_sends_messages_too_fast_is_closed_with_the_reason,
     a_client_that_sends_bytes_too_fast_is_closed_with_the_reason,
@@ -146,6 +148,50 @@ fn a_refusal_by_the_handler_takes_no_place(backend: Backend) {
     let mut polite = Client::tcp_from(backend.other_host(1), server.address());
     polite.upgrade("Please: yes\r\n");
     polite.round_trip("thank you");
+}
+
+fn a_session_that_is_kicked_leaves_its_place_to_others(backend: Backend) {
+    let limits = "limits.sessions_max = 1\nlimits.sessions_per_prefix_max = 1";
+    let server = Server::broadcast(backend, limits);
+    let mut kicked = Client::connect(server.address());
+    refused(asking(&server, backend.client()));
+
+    let handle = server.appliance.handle();
+    let page = handle.sessions(None, 10).expect("the workers answer");
+    handle.close(page.sessions[0].id, hioload::CloseCode::NORMAL, "enough").expect("it is open");
+    let (_, code, reason) = kicked.until_close();
+    assert_eq!((code, reason.as_str()), (Some(1000), "enough"));
+    kicked.send_close(1000);
+    server.wait_for("sessions_closed", 1);
+    server.serves_the_next_client();
+}
+
+fn a_session_that_was_too_slow_leaves_its_place_to_others_though_it_never_reads(backend: Backend) {
+    let server = Server::broadcast(
+        backend,
+        r#"
+        limits.sessions_max = 2
+        websocket.close_timeout = "100ms"
+        websocket.message_max = "64 KiB"
+        broadcast.slow_consumer = "disconnect"
+        broadcast.backlog_messages_max = 4
+        tcp.send_buffer = "64 KiB"
+    "#,
+    );
+    let _stalled = Client::connect(server.address());
+    let mut speaker = Client::connect(server.address());
+    let text = "x".repeat(32 << 10);
+    // In step with the speaker's own copy, so that only the other one falls behind.
+    let mut sent = 0;
+    while server.total("slow_disconnects") == 0 {
+        assert!(sent < 20_000, "it is not too slow after {sent} messages");
+        sent += 1;
+        speaker.send_text(&text);
+        assert_eq!(speaker.next_text(), text);
+    }
+    server.wait_for("sessions_closed", 1);
+    server.serves_the_next_client();
+    assert_eq!(server.total("limit_sessions"), 0);
 }
 
 fn clients_that_come_all_at_once_are_told_to_come_a_second_later(backend: Backend) {

@@ -312,6 +312,7 @@ mod tests {
             uptime_s: 10.0,
             serving: true,
             active_clients: 0,
+            sessions_max: None,
             totals: Vec::new(),
             latencies: Latencies::default(),
             probes: BTreeMap::new(),
