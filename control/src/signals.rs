@@ -55,10 +55,14 @@ impl Signals {
 mod imp {
     use std::io;
 
+    use nix::sys::signal::SigSet;
     use signal_hook::consts::{SIGINT, SIGTERM};
     pub(super) use signal_hook::iterator::Signals;
 
     pub(super) fn catch() -> io::Result<Signals> {
+        // A process inherits what its parent blocks, and that would wait for ever: a drain that was
+        // asked for, and the frames of a tap of DPDK's, which it tells of by signals.
+        SigSet::empty().thread_set_mask()?;
         Signals::new([SIGINT, SIGTERM])
     }
 

@@ -78,6 +78,16 @@ fn either_signal_closes_the_clients_and_ends_with_0() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_signal_is_heard_though_whoever_started_the_process_blocks_all_of_them() {
+    let file = ConfigFile::on_free_ports("");
+    nix::sys::signal::SigSet::all().thread_block().expect("signals can be blocked");
+    let mut server = start(&file);
+    server.signal(Signal::Terminate);
+    assert_eq!(server.exit_status(), Some(0));
+}
+
+#[test]
 fn the_drain_deadline_cuts_off_who_does_not_answer_and_ends_with_3() {
     let file = ConfigFile::on_free_ports("control.drain_timeout = \"300ms\"\n");
     let mut server = start(&file);
