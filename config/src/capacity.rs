@@ -19,6 +19,10 @@ pub const CACHE_MBUFS: usize = 256;
 /// mempool.
 const MBUF_OVERHEAD_BYTES: u64 = 128 + 128 + 64 + 64 + 16;
 
+/// What the driver of XDP sockets has always lying in the ring from which the kernel takes memory for
+/// what it receives (`XSK_RING_PROD__DEFAULT_NUM_DESCS`), however many descriptors it is asked for.
+const XDP_FILL_MBUFS: usize = 2048;
+
 /// Ethernet header 14, two VLAN tags 8, frame check sequence 4.
 const FRAME_OVERHEAD_BYTES: usize = 14 + 8 + 4;
 
@@ -88,21 +92,32 @@ fn in_caches(lcores: usize) -> (&'static str, usize) {
 /// The pool that one receive queue of `port` takes its mbufs from, where `lcores` serve the port:
 /// they hand frames to each other.
 pub fn receive_pool(config: &Config, port: &Port, lcores: usize) -> MbufPool {
-    queue_pool(config, port, port.rx_descriptors, lcores)
+    let descriptors = usize::from(port.rx_descriptors);
+    if port.device.is_af_xdp() {
+        // What is sent is copied into mbufs of this pool, and may lie in as many descriptors.
+        let held = ("descriptors and in the fill ring", descriptors + XDP_FILL_MBUFS);
+        return queue_pool(config, port, held, lcores);
+    }
+    queue_pool(config, port, ("descriptors", descriptors), lcores)
 }
 
 /// The pool for what goes into one transmit queue of `port`.
 pub fn transmit_pool(config: &Config, port: &Port) -> MbufPool {
-    queue_pool(config, port, port.tx_descriptors, 1)
+    queue_pool(config, port, ("descriptors", usize::from(port.tx_descriptors)), 1)
 }
 
-fn queue_pool(config: &Config, port: &Port, descriptors: u16, lcores: usize) -> MbufPool {
+fn queue_pool(
+    config: &Config,
+    port: &Port,
+    queue: (&'static str, usize),
+    lcores: usize,
+) -> MbufPool {
     let data_room_bytes = data_room_bytes(port);
     let burst = ("in a burst", usize::from(config.dpdk.burst));
     MbufPool {
         data_room_bytes,
         mbuf_bytes: mbuf_bytes(config, data_room_bytes),
-        holders: [("descriptors", usize::from(descriptors)), burst, in_caches(lcores)],
+        holders: [queue, burst, in_caches(lcores)],
     }
 }
 

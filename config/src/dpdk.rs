@@ -202,6 +202,11 @@ impl Device {
         text.split_once(',').map_or(text, |(name, _)| name)
     }
 
+    /// Whether its frames come through XDP sockets of the kernel's.
+    pub fn is_af_xdp(&self) -> bool {
+        self.name().starts_with("net_af_xdp")
+    }
+
     /// The device as EAL takes it, behind `-a` or `--vdev`.
     pub fn arguments(&self) -> &str {
         match self {

@@ -324,6 +324,13 @@ const TABLE: &[Broken] = &[
          \"net_null0\"",
     ),
     (
+        "descriptors that XDP sockets cannot have",
+        "server.listen = ':1'\n[[dpdk.port]]\nvdev = 'net_af_xdp0,iface=eth1'\n\
+         addresses = '10.1.0.1/24'\nrx_descriptors = 1000",
+        "5:18: dpdk.port[0].rx_descriptors: expected a power of two, as the rings of an XDP socket \
+         have (\"net_af_xdp0\"), got 1000",
+    ),
+    (
         "a device twice",
         "server.listen = ':1'\n[[dpdk.port]]\nNULL0\n[[dpdk.port]]\nvdev = 'net_null0,copy=1'\n\
          addresses = '10.1.0.1/24'",

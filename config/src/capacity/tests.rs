@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::dpdk::Device;
 
 const KIB: u64 = 1 << 10;
 
@@ -22,6 +23,13 @@ fn a_pool_holds_what_can_be_taken_at_one_time() {
     assert_eq!((pool.data_room_bytes, pool.bytes()), (2048, 1312 * 2448));
     let pool = transmit_pool(&config(), &Port::default());
     assert_eq!(pool.mbufs(), 1024 + 32 + 384);
+}
+
+#[test]
+fn xdp_sockets_fill_a_ring_of_their_own_and_send_from_the_pool_they_receive_into() {
+    let device = Device::Vdev("net_af_xdp0,iface=eth1".to_owned());
+    let pool = receive_pool(&config(), &Port { device, ..Port::default() }, 1);
+    assert_eq!(pool.mbufs(), 2048 + 1024 + 32 + 384);
 }
 
 #[test]

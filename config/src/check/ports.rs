@@ -30,7 +30,13 @@ pub(super) fn relations(config: &Config) -> Vec<Relation> {
         clients_come_to_a_port,
         flows_hold_the_sessions,
     ];
-    let of_one_port = [port_has_addresses, mtu_carries_ipv6, gateways_are_near, routes_are_near];
+    let of_one_port = [
+        port_has_addresses,
+        mtu_carries_ipv6,
+        gateways_are_near,
+        routes_are_near,
+        xdp_rings_are_powers_of_two,
+    ];
     let ports = || config.dpdk.ports.iter().enumerate();
     let mut broken: Vec<_> = one.into_iter().filter_map(|rule| rule(config)).collect();
     for (index, port) in ports() {
@@ -212,6 +218,18 @@ fn is_near(router: IpAddr, addresses: &[IpNet]) -> bool {
         |address: &IpNet| address.contains(&router) || (is_of_link && address.addr().is_ipv6());
     let is_own = addresses.iter().any(|address| address.addr() == router);
     !is_own && addresses.iter().any(reaches)
+}
+
+/// The driver hands the number to the kernel as it is, for its receive ring and for its transmit ring.
+fn xdp_rings_are_powers_of_two(index: usize, port: &Port) -> Option<Relation> {
+    let descriptors = port.rx_descriptors;
+    (port.device.is_af_xdp() && !descriptors.is_power_of_two()).then(|| Relation {
+        keys: vec![port_key(index, "rx_descriptors"), port_key(index, "vdev")],
+        message: format!(
+            "expected a power of two, as the rings of an XDP socket have (\"{}\"), got {descriptors}",
+            port.device.name()
+        ),
+    })
 }
 
 /// A list that is empty is refused by itself; one that is not there is not looked at. A port without
