@@ -22,8 +22,9 @@ pub(crate) enum Received {
     End,
 }
 
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+/// A client over a stream, one of the kernel's where nothing else is said.
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     unread: Vec<u8>,
 }
 
@@ -52,7 +53,7 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
-        Self { stream, unread: Vec::new() }
+        Self::on(stream)
     }
 
     /// A WebSocket session.
@@ -67,6 +68,13 @@ impl Client {
         let mut client = Self::tcp(address);
         client.upgrade_at(path, "");
         client
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// On a connection that there is, before any request. Reading waits for [`PATIENCE`] at most.
+    pub(crate) fn on(stream: S) -> Self {
+        Self { stream, unread: Vec::new() }
     }
 
     /// Upgrades, with further header lines, each ended by CRLF.

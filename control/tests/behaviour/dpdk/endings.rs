@@ -1,28 +1,12 @@
 //! What a process on DPDK leaves behind: nothing.
 
-use std::fs;
-
 use crate::Backend;
 use crate::client::Client;
-use crate::dpdk::wire::Wire;
+use crate::dpdk::wire::{Wire, huge_page_files};
 use crate::process::Process;
 use crate::signals::Signal;
 
 const VETH: Backend = Backend::Dpdk(Wire::Veth);
-
-/// Free huge pages are those of the host, so others may take some meanwhile: files are looked for.
-fn huge_page_files() -> Vec<String> {
-    let prefix = format!("behaviour-{}", std::process::id());
-    let mounts = fs::read_to_string("/proc/mounts").expect("mounts");
-    let places = mounts.lines().filter_map(|line| {
-        let mut words = line.split(' ');
-        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
-        (kind == "hugetlbfs").then(|| place.to_owned())
-    });
-    let files = places.flat_map(|place| fs::read_dir(place).expect("a directory"));
-    let names = files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.contains(&prefix)).collect()
-}
 
 #[test]
 fn after_a_signal_in_the_middle_of_traffic_the_interface_can_be_used_again() {

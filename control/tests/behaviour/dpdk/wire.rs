@@ -1,4 +1,5 @@
-//! Wires between the kernel's TCP, whose sockets the clients use, and a port of DPDK.
+//! Wires between clients and a port of DPDK. The clients use sockets of the kernel's TCP, but for one
+//! wire, at whose other end there is no kernel.
 //!
 //! The test has a network namespace of its own, which is gone with it, and so are the interfaces. A
 //! process can start DPDK once, so each test needs one of its own, as `cargo nextest` gives it.
@@ -6,6 +7,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Once;
 
@@ -23,6 +25,11 @@ pub(crate) enum Wire {
     Veth,
     /// Such a pair in a VLAN, with one queue, and a relay that the clients' frames get their tag from.
     Tagged,
+    /// Such a pair, taken through an XDP socket, with one queue: DPDK does not know more of these
+    /// interfaces.
+    Xdp,
+    /// Memory that the server shares with a [`Station`](super::station::Station) in this process.
+    Memif,
 }
 
 /// The VLAN of [`Wire::Tagged`].
@@ -49,8 +56,9 @@ impl Wire {
     pub(crate) fn interface(self) -> &'static str {
         match self {
             Self::Tap => "tap0",
-            Self::Veth => "veth0",
+            Self::Veth | Self::Xdp => "veth0",
             Self::Tagged => relay::CLIENTS,
+            Self::Memif => panic!("the kernel is not at this end"),
         }
     }
 
@@ -64,20 +72,22 @@ impl Wire {
     pub(crate) fn configuration_with(self, toml: &str, port: &str) -> String {
         self.prepare();
         let vdev = match self {
-            Self::Tap => "net_tap0,iface=tap0",
-            Self::Veth => "net_af_packet0,iface=veth1,qpairs=2",
+            Self::Tap => "net_tap0,iface=tap0".to_owned(),
+            Self::Veth => "net_af_packet0,iface=veth1,qpairs=2".to_owned(),
             // What bypasses the queueing discipline is not seen by the relay.
-            Self::Tagged => "net_af_packet0,iface=veth1,qdisc_bypass=0",
+            Self::Tagged => "net_af_packet0,iface=veth1,qdisc_bypass=0".to_owned(),
+            Self::Xdp => "net_af_xdp0,iface=veth1".to_owned(),
+            Self::Memif => memif("server"),
         };
         let vlan = if self == Self::Tagged { format!("vlan = {VLAN}") } else { String::new() };
         let open = DEFAULTS.iter().filter(|(key, _)| !toml.contains(key));
         let defaults: String = open.map(|(key, value)| format!("{key} = {value}\n")).collect();
-        let process = std::process::id();
+        let file_prefix = file_prefix();
         format!(
             r#"
             server.datapath = "dpdk"
             server.listen = ["172.31.0.1:8080", "[fd31::1]:8080"]
-            dpdk.file_prefix = "behaviour-{process}"
+            dpdk.file_prefix = "{file_prefix}"
             {defaults}
             {toml}
 
@@ -98,20 +108,19 @@ impl Wire {
             enter_namespace();
             assert_huge_pages();
             match self {
-                Self::Tap => {}
-                Self::Veth => {
-                    ip("link add veth0 type veth peer name veth1 numrxqueues 2 numtxqueues 2");
-                    send_as_over_a_cable(&["veth0", "veth1"]);
-                    silence("veth1");
-                    ip("link set veth1 up");
-                }
+                Self::Tap | Self::Memif => {}
+                Self::Veth => veth("numrxqueues 2 numtxqueues 2"),
+                Self::Xdp => veth("numrxqueues 1 numtxqueues 1"),
                 Self::Tagged => relay::lay_cables(),
             }
         });
     }
 
-    /// Gives the kernel's end its addresses. A tap is made by the server.
+    /// Gives the kernel's end, where there is one, its addresses. A tap is made by the server.
     pub(crate) fn connect(self) {
+        if self == Self::Memif {
+            return;
+        }
         if self == Self::Tagged {
             relay::start(VLAN);
         }
@@ -123,6 +132,53 @@ impl Wire {
             route replace local 172.31.7.0/24 dev {end}"
         ));
     }
+}
+
+/// A pair of interfaces, the second of which, with these queues, is for DPDK.
+fn veth(queues: &str) {
+    ip(&format!("link add veth0 type veth peer name veth1 {queues}"));
+    send_as_over_a_cable(&["veth0", "veth1"]);
+    silence("veth1");
+    ip("link set veth1 up");
+}
+
+/// One end of the shared memory: the server's, which makes the socket that both meet at, or the
+/// client's, which makes the memory.
+pub(crate) fn memif(role: &str) -> String {
+    let socket = memif_socket();
+    format!(
+        "net_memif0,role={role},id=0,socket={},socket-abstract=no,bsize=2048,rsize=11",
+        socket.display()
+    )
+}
+
+/// Where both ends of the shared memory meet.
+pub(crate) fn memif_socket() -> PathBuf {
+    std::env::temp_dir().join(format!("{}.memif", file_prefix()))
+}
+
+/// What names the files of DPDK that are this test's.
+pub(crate) fn file_prefix() -> String {
+    format!("behaviour-{}", std::process::id())
+}
+
+/// Files in huge pages that this test has left. Free huge pages are those of the host, so others
+/// may take some meanwhile.
+pub(crate) fn huge_page_files() -> Vec<String> {
+    let mounts = fs::read_to_string("/proc/mounts").expect("mounts");
+    let places = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
+        (kind == "hugetlbfs").then_some(place)
+    });
+    places.flat_map(|place| files_in(place.as_ref())).collect()
+}
+
+/// Files of this test in a directory.
+pub(crate) fn files_in(directory: &Path) -> Vec<String> {
+    let files = fs::read_dir(directory).expect("a directory");
+    let names = files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.contains(&file_prefix())).collect()
 }
 
 /// Has the kernel put frames on an interface as they go over a cable: what stays within the host is
