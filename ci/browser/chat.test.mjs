@@ -10,6 +10,7 @@ import { chromium } from "playwright-core";
 import { withCurrentHashes } from "../lib/page-policy.mjs";
 import { contrastOf } from "./contrast.mjs";
 import { datapath, freePort, newPlace, startServer, targetDir } from "./server.mjs";
+import { startWscat } from "./wscat.mjs";
 
 const screenshots = path.join(targetDir, "screenshots");
 // Nothing but the page may use the network, and no sandbox is to be had for root.
@@ -144,6 +145,27 @@ test("other clients' text and binary are shown plainly", async () => {
     await page.locator("#lines li.plain span").getByText(text, { exact: true }).waitFor();
   }
   assertQuiet(page);
+});
+
+test("a page and somebody who types in wscat read each other, and it hears the server end", async () => {
+  const ada = await openChat("Ada");
+  const wscat = await startWscat(`ws://${place.host}:${place.port}/ws`);
+  try {
+    await textIs(ada, "#clients", "2");
+    wscat.type("hello from a terminal");
+    await wscat.shows("< hello from a terminal");
+    await ada.locator("#lines li.plain span").getByText("hello from a terminal", { exact: true }).waitFor();
+
+    await say(ada, "hello from a page");
+    await wscat.shows('"text":"hello from a page"');
+    assertQuiet(ada);
+
+    await server.stop();
+    await wscat.shows("Disconnected (code: 1001");
+    server = await startServer(place, configFile);
+  } finally {
+    await wscat.stop();
+  }
 });
 
 test("thousands of messages leave 500 lines, a live rate, and a page that answers", async () => {
