@@ -1,5 +1,6 @@
 //! The environment abstraction layer: memory, lcores, devices. Once per process.
 
+mod interrupts;
 mod options;
 
 use std::collections::BTreeSet;
@@ -201,12 +202,13 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // Neither port nor pool can be left, as they hold the EAL; mbufs may be.
         self.state().sweep();
-        if !live::none() {
+        if !live::none() || !interrupts::thread_rests() {
             return;
         }
         let runtime = runtime_directory();
         // SAFETY: there are no pools, ports, queues, mbufs or running closures any more, all of
-        // which hold the EAL or are counted; and no other EAL can have been started.
+        // which hold the EAL or are counted; the interrupt thread rests, and nothing is left that
+        // would wake it; and no other EAL can have been started.
         let cleaned = unsafe { dpdk_sys::rte_eal_cleanup() };
         if let (0, Some(directory)) = (cleaned, runtime) {
             // DPDK leaves sockets and tables there, which are of no use to anybody. If they cannot
