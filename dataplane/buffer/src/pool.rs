@@ -5,6 +5,9 @@ use hioload_mem::slab::{PieceSource, SlabOptions, SlabPool};
 
 use crate::Buffer;
 
+/// More than the shortest buffer takes, and than the bookkeeping of any.
+const SHORT_BYTES_MAX: usize = 256;
+
 /// What a pool keeps.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -104,6 +107,14 @@ impl Pool {
         larger
     }
 
+    /// Bytes of memory that a buffer for `len` bytes or fewer takes at most, bookkeeping included.
+    pub fn memory_bytes_max(&self, len: usize) -> usize {
+        // The next power of two, or a piece.
+        len.saturating_mul(2)
+            .saturating_add(SHORT_BYTES_MAX)
+            .max(self.slab.piece_bytes().unwrap_or(0))
+    }
+
     /// Buffers of this pool, and frames made of them, that are in use. One that another thread
     /// drops at this moment may count or not.
     pub fn buffers_in_use(&self) -> usize {
@@ -154,6 +165,16 @@ mod tests {
         thread::spawn(move || drop(frame)).join().unwrap();
         assert_eq!(pool.get(64).as_ptr().addr(), place);
         assert_eq!((pool.buffers_in_use(), pool.bytes_held()), (0, held));
+    }
+
+    #[test]
+    fn no_buffer_takes_more_memory_than_is_said() {
+        for len in [0, 1, 128, 129, 1000, 65_536, 65_537, 300_000] {
+            let mut pool = pool();
+            let most = pool.memory_bytes_max(len);
+            let memory = pool.get(len).freeze().memory_bytes();
+            assert!(memory <= most, "{len} bytes take {memory}, and not {most}");
+        }
     }
 
     #[test]

@@ -7,7 +7,6 @@ use hioload_protocol::http::{OriginPolicy, RequestLimits, UpgradePolicy};
 use hioload_protocol::ws::DecodeLimits;
 
 use crate::client_address::ClientAddresses;
-use crate::hub::BacklogLimits;
 
 pub(crate) struct Settings {
     pub(crate) clients: ClientAddresses,
@@ -21,7 +20,6 @@ pub(crate) struct Settings {
     pub(crate) include_sender: bool,
     /// This worker's share of the lines of the connection log in a second.
     pub(crate) log_lines_max: u32,
-    pub(crate) backlog: BacklogLimits,
 }
 
 impl Settings {
@@ -50,7 +48,6 @@ impl Settings {
             pong_timeout: config.websocket.pong_timeout,
             close_timeout: config.websocket.close_timeout,
             include_sender: config.broadcast.include_sender,
-            backlog: BacklogLimits::new(config),
             log_lines_max: log_lines_max(config),
         }
     }

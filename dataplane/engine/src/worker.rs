@@ -28,7 +28,7 @@ use crate::drain::{Drain, Drained, EndCause, Intake};
 use crate::flow_set::FlowSet;
 use crate::flow_table::FlowTable;
 use crate::handler::Handler;
-use crate::hub::Hub;
+use crate::hub::{BacklogLimits, Hub};
 use crate::latency::{Latency, Publication};
 use crate::mesh::MeshPort;
 use crate::moment::{Epoch, Moment};
@@ -161,7 +161,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             directed: parts.directed,
             publications: parts.publications,
             connections: FlowTable::new(),
-            hub: Hub::new(settings.backlog),
+            hub: Hub::new(BacklogLimits::new(config, &parts.pool)),
             cx: Context {
                 handler,
                 site,

@@ -135,6 +135,12 @@ impl SlabPool {
         UniqueBlock::new(block, headroom)
     }
 
+    /// Bytes of memory that a block in a [piece](Self::with_pieces) takes, bookkeeping included; `None`
+    /// where there are no pieces.
+    pub fn piece_bytes(&self) -> Option<usize> {
+        self.home.pieces().map(PieceSource::piece_bytes)
+    }
+
     /// What is in use at the moment; a block that another thread drops just now may count or not.
     pub fn usage(&self) -> SlabUsage {
         let out = self.blocks_taken.wrapping_sub(self.home.blocks_returned());

@@ -4,7 +4,7 @@
 //! all queued messages of the worker hold. A session pays for the second only when more waits for
 //! it than an equal part, of which somebody always has more while the limit is passed.
 
-use hioload_buffer::FrameId;
+use hioload_buffer::{FrameId, Pool};
 use hioload_config::{Config, SlowConsumer};
 use hioload_net::{Backlog, BacklogMax, FlowId, FlushState, Streams};
 
@@ -17,11 +17,14 @@ pub(crate) struct BacklogLimits {
     each: BacklogMax,
     /// This worker's share of the limit on all.
     held_bytes_max: usize,
+    /// Memory that the shortest message takes at most.
+    short_bytes_max: usize,
     policy: SlowConsumer,
 }
 
 impl BacklogLimits {
-    pub(crate) fn new(config: &Config) -> Self {
+    /// For messages of `pool`.
+    pub(crate) fn new(config: &Config, pool: &Pool) -> Self {
         let broadcast = &config.broadcast;
         Self {
             each: BacklogMax {
@@ -29,6 +32,7 @@ impl BacklogLimits {
                 bytes: broadcast.backlog_bytes_max,
             },
             held_bytes_max: broadcast.backlog_total_bytes_max / config.server.workers.max(1),
+            short_bytes_max: pool.memory_bytes_max(0),
             policy: broadcast.slow_consumer,
         }
     }
@@ -69,10 +73,10 @@ pub(super) fn offer<S: Streams>(
     admission
 }
 
-/// The memory that a backlog holds at most: a frame takes up to twice its bytes, a short one 256.
-/// No less, or there might be nobody who has more than an equal part.
-fn memory_bytes_max(backlog: Backlog) -> usize {
-    2 * backlog.bytes + 256 * backlog.messages as usize
+/// The memory that a backlog holds at most: a frame takes up to twice its bytes, a short one
+/// `short_bytes_max`. No less, or there might be nobody who has more than an equal part.
+fn memory_bytes_max(backlog: Backlog, short_bytes_max: usize) -> usize {
+    2 * backlog.bytes + short_bytes_max * backlog.messages as usize
 }
 
 /// A session at one of the limits.
@@ -143,7 +147,8 @@ impl<S: Streams> Slow<'_, S> {
         }
         let memory_max = self.limits.held_bytes_max;
         let part = memory_max / self.sessions.max(1);
-        let over = self.streams.held().bytes > memory_max && memory_bytes_max(backlog) > part;
+        let over = self.streams.held().bytes > memory_max
+            && memory_bytes_max(backlog, self.limits.short_bytes_max) > part;
         over.then_some(Passed::Memory)
     }
 
