@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::Backend;
 #[cfg(feature = "dpdk")]
@@ -106,11 +107,17 @@ impl Process {
         self.exit_status_while(|_| {})
     }
 
-    /// Does something again and again until the end.
+    /// Does something again and again until the end. Not at every look: Wine never comes back to
+    /// whoever raises an event in a process that is about to end.
     pub(crate) fn exit_status_while(&mut self, act: impl Fn(&Self)) -> Option<i32> {
+        const BETWEEN: Duration = Duration::from_millis(500);
         let mut status = None;
+        let mut last: Option<Instant> = None;
         wait_until("the end of the process", || {
-            act(self);
+            if last.is_none_or(|last| last.elapsed() >= BETWEEN) {
+                act(self);
+                last = Some(Instant::now());
+            }
             status = self.child.try_wait().expect("it can be waited for");
             status.is_some()
         });
