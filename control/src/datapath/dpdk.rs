@@ -199,9 +199,6 @@ impl DpdkPath {
             } else {
                 ArenaPages::Transparent
             };
-            // The system makes sleeps 50 us longer than asked for, in which a ring could fill. Where
-            // it does not let us, they stay that long.
-            let _ = nix::sys::prctl::set_timerslack(1);
             parts.set_pool(seat.message_pool());
             let arena = Arena::new(pages);
             let streams = seat.streams(&arena, &parts, &duty.config);

@@ -31,8 +31,7 @@ use crate::ports;
 const FRAME_BITS_MIN: u64 = 84 * 8;
 /// Taken for the speed of a link that does not tell.
 const LINK_MBPS: u64 = 10_000;
-/// Sleeps are never shorter, since the system could not keep to it: then a worker does not sleep. And
-/// never longer.
+/// Sleeps are never shorter, since the system could not keep to it, and never longer.
 const IDLE_STEP_MIN: Duration = Duration::from_micros(10);
 const IDLE_STEP_MAX: Duration = Duration::from_millis(1);
 /// Empty looks before an adaptive worker sleeps: some ten microseconds.
@@ -261,7 +260,7 @@ fn routes(port: &Port) -> Vec<(IpNet, IpAddr)> {
 }
 
 /// What a worker does that finds nothing: it sleeps no longer than half the time in which the
-/// smallest receive ring of its ports could fill, and not at all where that is too short.
+/// smallest receive ring of its ports could fill.
 fn idle(config: &Config, lcore: &Lcore, started: &[StartedPort]) -> Idle {
     if config.dpdk.idle == hioload_config::Idle::Busy {
         return Idle::Busy;
@@ -272,8 +271,8 @@ fn idle(config: &Config, lcore: &Lcore, started: &[StartedPort]) -> Idle {
         let bits = u64::from(port.granted().rx_descriptors) * FRAME_BITS_MIN;
         Some(Duration::from_nanos(bits * 1000 / mbps / 2))
     });
-    let step = steps.min().unwrap_or(IDLE_STEP_MAX).min(IDLE_STEP_MAX);
-    if step < IDLE_STEP_MIN { Idle::Busy } else { Idle::Adaptive { spins: IDLE_SPINS, step } }
+    let step = steps.min().unwrap_or(IDLE_STEP_MAX).clamp(IDLE_STEP_MIN, IDLE_STEP_MAX);
+    Idle::Adaptive { spins: IDLE_SPINS, step }
 }
 
 /// A number that nobody can guess.
