@@ -57,8 +57,8 @@ pub enum Memory {
 /// What a worker does that finds nothing to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Idle {
-    /// It looks again at once for a while, then sleeps between two looks, at most as long as the
-    /// receive ring takes to fill at line rate.
+    /// It looks again at once for a while, then sleeps between two looks. It asks for half the time in
+    /// which the receive ring fills at line rate, and the system adds some 50 microseconds.
     #[default]
     Adaptive,
     /// It looks again at once: the least latency, and a CPU that is always busy.
