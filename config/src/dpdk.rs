@@ -57,8 +57,10 @@ pub enum Memory {
 /// What a worker does that finds nothing to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Idle {
-    /// It looks again at once for a while, then sleeps between two looks. It asks for half the time in
-    /// which the receive ring fills at line rate, and the system adds some 50 microseconds.
+    /// It looks again at once for a while, then sleeps between two looks for half the time in which
+    /// the receive ring fills at the speed that the link has, at most 1 ms. With a NIC whose ring
+    /// lasts for less than 20 microseconds it does not sleep. With virtual devices alone it asks for
+    /// 10 microseconds at least, and the system adds some 50 to that.
     #[default]
     Adaptive,
     /// It looks again at once: the least latency, and a CPU that is always busy.

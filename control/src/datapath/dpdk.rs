@@ -1,6 +1,7 @@
 //! Ports that DPDK drives, and an lcore for each worker.
 
 mod host;
+mod idle;
 mod metrics;
 mod monitor;
 mod start;
@@ -152,6 +153,8 @@ struct Seat {
     waker: Arc<StackWaker>,
     stats: Arc<StackStats>,
     idle: Idle,
+    /// Whether it wakes when it asked to, without the system's slack.
+    wakes_exactly: bool,
     seed: HashKey,
     listen: Vec<SocketAddr>,
     flows_max: usize,
@@ -199,6 +202,9 @@ impl DpdkPath {
             } else {
                 ArenaPages::Transparent
             };
+            // Zero is the system's own slack, 50 us: in that, a NIC's ring could fill. Where the system
+            // does not let us, sleeps stay that much longer.
+            let _ = nix::sys::prctl::set_timerslack(u64::from(seat.wakes_exactly));
             parts.set_pool(seat.message_pool());
             let arena = Arena::new(pages);
             let streams = seat.streams(&arena, &parts, &duty.config);

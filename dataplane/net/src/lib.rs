@@ -40,8 +40,8 @@ pub use kernel::{
 };
 pub use memory::MemoryStreams;
 pub use stack::{
-    Admit, DropReason, FlowLimit, Handover, HashKey, Idle, PortOptions, Routers, StackCounters,
-    StackOptions, StackPort, StackStats, StackStreams, StackWaker,
+    Admit, DropReason, FlowLimit, Handover, HashKey, Idle, IdleStep, PortOptions, Routers,
+    StackCounters, StackOptions, StackPort, StackStats, StackStreams, StackWaker,
 };
 pub use streams::{
     Backlog, BacklogMax, Event, Flow, FlowId, FlushState, Flushed, Held, Place, Polled, ReadState,

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use hioload_config::capacity::{CACHE_MBUFS, MbufPool, message_pool, receive_pool, transmit_pool};
 use hioload_config::{
@@ -13,7 +12,7 @@ use hioload_config::{
 };
 use hioload_dpdk::{
     Eal, EalOptions, LcoreId, Lcores, LogLevel, Memory, Mempool, MempoolError, MempoolOptions,
-    Offloads, Port as DevicePort, PortOptions as DeviceOptions, Started, StartedPort,
+    Offloads, Port as DevicePort, PortOptions as DeviceOptions, Started,
 };
 use hioload_mem::affinity::allowed_cpus;
 use hioload_net::{
@@ -22,20 +21,11 @@ use hioload_net::{
 };
 
 use super::host;
+use super::idle::{self, IdleSteps};
 use super::monitor::{Monitor, Watched, WatchedLcore};
 use super::watch::LinkWatch;
 use super::{DpdkError, DpdkPath, PortsKept, Seat};
 use crate::ports;
-
-/// Bits on the wire of the shortest frame: 64 bytes, preamble and gap.
-const FRAME_BITS_MIN: u64 = 84 * 8;
-/// Taken for the speed of a link that does not tell.
-const LINK_MBPS: u64 = 10_000;
-/// Sleeps are never shorter, since the system could not keep to it, and never longer.
-const IDLE_STEP_MIN: Duration = Duration::from_micros(10);
-const IDLE_STEP_MAX: Duration = Duration::from_millis(1);
-/// Empty looks before an adaptive worker sleeps: some ten microseconds.
-const IDLE_SPINS: u32 = 200;
 
 pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
     let lcores = ports::lcores(config);
@@ -64,6 +54,7 @@ pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
             waker: Arc::new(StackWaker::default()),
             stats: Arc::new(StackStats::new(lcore.ports.len())),
             idle: Idle::Busy,
+            wakes_exactly: idle::wakes_exactly(config, lcore),
             seed: seed(place),
             listen: listen.clone(),
             flows_max: capacity.flows_per_lcore,
@@ -83,12 +74,13 @@ pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
     }
     watched.pools = pools.made;
     let started = watched.ports.clone();
-    for (seat, lcore) in seats.iter_mut().zip(&lcores) {
-        seat.idle = idle(config, lcore, &started);
+    let (policies, idle_steps) = IdleSteps::new(config, &lcores, &started);
+    for (seat, policy) in seats.iter_mut().zip(policies) {
+        seat.idle = policy;
     }
     let addresses = addresses(config, &listen);
     let kept = PortsKept {
-        _watch: LinkWatch::start(started.clone())?,
+        _watch: LinkWatch::start(started.clone(), idle_steps)?,
         _ports: started,
         monitor: Monitor::new(watched),
     };
@@ -257,22 +249,6 @@ fn routes(port: &Port) -> Vec<(IpNet, IpAddr)> {
     };
     let named = port.routes.iter().map(|route| (route.network, route.via));
     named.chain(port.gateways.iter().map(rest)).collect()
-}
-
-/// What a worker does that finds nothing: it sleeps no longer than half the time in which the
-/// smallest receive ring of its ports could fill.
-fn idle(config: &Config, lcore: &Lcore, started: &[StartedPort]) -> Idle {
-    if config.dpdk.idle == hioload_config::Idle::Busy {
-        return Idle::Busy;
-    }
-    let steps = lcore.ports.iter().filter_map(|index| {
-        let port = started.get(*index)?;
-        let mbps = port.link().mbps().map_or(LINK_MBPS, u64::from);
-        let bits = u64::from(port.granted().rx_descriptors) * FRAME_BITS_MIN;
-        Some(Duration::from_nanos(bits * 1000 / mbps / 2))
-    });
-    let step = steps.min().unwrap_or(IDLE_STEP_MAX).clamp(IDLE_STEP_MIN, IDLE_STEP_MAX);
-    Idle::Adaptive { spins: IDLE_SPINS, step }
 }
 
 /// A number that nobody can guess.

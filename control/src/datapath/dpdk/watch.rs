@@ -1,4 +1,4 @@
-//! Looks whether ports have a link: some drivers say that they tell, and do not.
+//! Looks whether ports have a link, and how fast it is: some drivers say that they tell, and do not.
 
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
@@ -8,6 +8,7 @@ use hioload_dpdk::StartedPort;
 use tracing::{info, warn};
 
 use super::DpdkError;
+use super::idle::IdleSteps;
 
 const INTERVAL: Duration = Duration::from_millis(500);
 
@@ -18,7 +19,8 @@ pub(crate) struct LinkWatch {
 }
 
 impl LinkWatch {
-    pub(super) fn start(ports: Vec<StartedPort>) -> Result<Self, DpdkError> {
+    /// Watches `ports`, and keeps what their workers sleep to what the links are like.
+    pub(super) fn start(ports: Vec<StartedPort>, idle_steps: IdleSteps) -> Result<Self, DpdkError> {
         let (stop, stopped) = mpsc::sync_channel(0);
         let watch = move || {
             let mut up: Vec<bool> = ports.iter().map(|port| port.link().is_up()).collect();
@@ -34,6 +36,7 @@ impl LinkWatch {
                         *was_up = is_up;
                     }
                 }
+                idle_steps.adapt(&ports);
             }
         };
         let thread = thread::Builder::new().name("link-watch".to_owned()).spawn(watch);

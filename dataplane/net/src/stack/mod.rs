@@ -48,7 +48,7 @@ use smoltcp::time::Instant as StackInstant;
 pub use self::counters::{DropReason, StackCounters, StackStats};
 pub use self::flow_limit::FlowLimit;
 pub use self::handover::Handover;
-pub use self::idle::StackWaker;
+pub use self::idle::{IdleStep, StackWaker};
 pub use self::options::{Admit, Idle, PortOptions, Routers, StackOptions};
 pub use self::table::HashKey;
 
@@ -144,7 +144,7 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
             events: Vec::new(),
             accepting: true,
             came: false,
-            idler: Idler::new(options.idle, Arc::clone(waker)),
+            idler: Idler::new(options.idle.clone(), Arc::clone(waker)),
             options,
             clock: Clock::new(now),
             origin: now,

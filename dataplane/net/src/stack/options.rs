@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::flow_limit::FlowLimit;
+use super::idle::IdleStep;
 use super::link::Mac;
 use super::table::HashKey;
 
@@ -116,7 +117,7 @@ impl Router {
 }
 
 /// What a worker does while nothing comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Idle {
     /// Looks again at once, and takes a whole CPU.
     Busy,
@@ -126,7 +127,7 @@ pub enum Idle {
         /// Empty looks before it sleeps.
         spins: u32,
         /// The longest sleep.
-        step: Duration,
+        step: IdleStep,
     },
 }
 
