@@ -153,6 +153,11 @@ struct CommonFlags {
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     server_pid: Option<u32>,
 
+    /// Admin address of the server, if that is a hioload appliance: how busy its workers were and
+    /// what it counted, from /stats before and after the measurement
+    #[arg(long, value_name = "HOST:PORT", value_parser = target)]
+    admin: Option<String>,
+
     /// Print one line of JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -188,6 +193,7 @@ impl Cli {
             sources: common.source,
             busy_poll: common.busy_poll,
             server_pid: common.server_pid,
+            admin: common.admin,
         };
         match plan.contradiction() {
             None => Ok((plan, common.json)),
@@ -340,6 +346,7 @@ mod tests {
             ("connect --target a:1 --closed-by nobody", "--closed-by"),
             ("idle --target a:1 --transport dpdk", "--transport"),
             ("idle --target a:1 --server-pid 0", "--server-pid"),
+            ("idle --target a:1 --admin 9090", "--admin"),
         ] {
             let error = plan(flags).expect_err(flags);
             assert_eq!(error.exit_code(), 2, "{flags}");

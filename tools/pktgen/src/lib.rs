@@ -16,6 +16,7 @@
 //! - `message`, `check`, `ledger`, `pace`, `latency`: the same for every transport
 //! - `outgoing`: frames of a client; `frames`: a strict reader of what servers send
 //! - `process`, `limits`: CPU and memory of the server, descriptors of this process
+//! - `admin`, `server`: asks an appliance what it counts, and what that was in the measurement
 //! - `report`, `progress`: what people and programs see
 //!
 //! No code is shared with the appliance: upgrade and framing are the client's side of RFC 6455,
@@ -23,6 +24,7 @@
 //! generator must cost far less than what it measures.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod check;
 mod cli;
 mod frames;
@@ -38,6 +40,7 @@ mod process;
 mod progress;
 mod report;
 mod run;
+mod server;
 mod shared;
 
 use std::io::{self, Write};

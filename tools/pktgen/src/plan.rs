@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) sources: Vec<IpAddr>,
     pub(crate) busy_poll: bool,
     pub(crate) server_pid: Option<u32>,
+    /// Host and port of the server's admin interface.
+    pub(crate) admin: Option<String>,
 }
 
 /// What the clients do.
@@ -223,6 +225,7 @@ impl Plan {
             sources: Vec::new(),
             busy_poll: false,
             server_pid: None,
+            admin: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::check::{Offence, Offences};
 use crate::latency::{Latency, Summary};
 use crate::plan::{Load, Plan, Scenario};
+use crate::server::ServerFigures;
 
 /// Names end in their unit. A field is `null` where the mode has no such figure. `README.md` of
 /// this crate describes them one by one.
@@ -43,6 +44,8 @@ pub(crate) struct Report {
     server_rss_before_bytes: Option<u64>,
     server_rss_bytes: Option<u64>,
     server_rss_bytes_per_connection: Option<f64>,
+    #[serde(flatten)]
+    server: ServerFigures,
     pub(crate) ok: bool,
     lost: u64,
     duplicated: u64,
@@ -93,7 +96,13 @@ pub(crate) struct Results {
 
 impl Report {
     #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
-    pub(crate) fn new(plan: &Plan, address: String, run: &Measurement, results: Results) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        address: String,
+        run: &Measurement,
+        server: ServerFigures,
+        results: Results,
+    ) -> Self {
         let per_s = |count: u64| if run.seconds > 0.0 { count as f64 / run.seconds } else { 0.0 };
         let share = |cpu_s: f64| (run.seconds > 0.0).then(|| cpu_s / run.seconds);
         let each = |amount: f64| (run.measured > 0).then(|| amount / run.measured as f64);
@@ -144,6 +153,7 @@ impl Report {
             server_rss_before_bytes: run.server.map(|server| server.rss_before_bytes),
             server_rss_bytes: run.server.map(|server| server.rss_bytes),
             server_rss_bytes_per_connection: run.server.and_then(of_connection),
+            server,
             ok: offences.total() == 0 && results.failure.is_none(),
             lost: offences.count(Offence::Lost),
             duplicated: offences.count(Offence::Duplicated),
@@ -246,6 +256,9 @@ impl fmt::Display for Report {
             if let Some(value) = value {
                 row(name, value)?;
             }
+        }
+        for (name, value) in self.server.rows() {
+            row(name, value)?;
         }
         let all_is_well = match self.deliveries {
             Some(_) => "every message once, in order and whole",

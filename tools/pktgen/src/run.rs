@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::admin::Admin;
 use crate::check::Offences;
 use crate::kernel::Fleet;
 use crate::latency::Latency;
@@ -13,6 +14,7 @@ use crate::plan::{Load, Plan, Until};
 use crate::process::Process;
 use crate::progress::Progress;
 use crate::report::{Measurement, Report, Results, ServerUse};
+use crate::server::{Reading, ServerFigures};
 use crate::shared::{Phase, Shared, Sums};
 
 /// How often the threads' counters are looked at.
@@ -32,25 +34,36 @@ pub(crate) fn conduct(plan: Plan) -> Result<Report, String> {
     let address = resolve(&plan.target, plan.timeout)?;
     let server = plan.server_pid.map(Process::find).transpose()?;
     let rss_before_bytes = server.map_or(Ok(0), Process::memory)?;
+    let admin = plan.admin.as_deref().map(|admin| find_admin(admin, plan.timeout)).transpose()?;
     let shared = Arc::new(Shared::new(plan));
     let fleet = Fleet::start(&shared, address)?;
     let mut conductor = Conductor {
         shared: &shared,
         fleet: &fleet,
         server,
+        admin,
         progress: Progress::new(),
         measurement: Measurement::default(),
         rss_before_bytes,
+        figures: ServerFigures::default(),
     };
     if let Err(reason) = conductor.run() {
         shared.fail(|| reason);
         conductor.settle();
     }
     conductor.close();
-    let Conductor { progress, measurement, .. } = conductor;
+    let Conductor { progress, measurement, figures, .. } = conductor;
     drop(progress);
     let results = results(&shared, fleet);
-    Ok(Report::new(&shared.plan, address.to_string(), &measurement, results))
+    Ok(Report::new(&shared.plan, address.to_string(), &measurement, figures, results))
+}
+
+/// The admin interface, which answers.
+fn find_admin(name: &str, timeout: Duration) -> Result<Admin, String> {
+    let address = resolve(name, timeout).map_err(|reason| format!("--admin {reason}"))?;
+    let admin = Admin::new(name, address, timeout);
+    admin.read()?;
+    Ok(admin)
 }
 
 /// The first address of the target that takes a connection. Where there is but one it is not
@@ -77,9 +90,11 @@ struct Conductor<'a> {
     shared: &'a Shared,
     fleet: &'a Fleet,
     server: Option<Process>,
+    admin: Option<Admin>,
     progress: Progress,
     measurement: Measurement,
     rss_before_bytes: u64,
+    figures: ServerFigures,
 }
 
 /// Both sides' use of the CPU up to a moment.
@@ -110,6 +125,8 @@ impl Conductor<'_> {
             })?;
         }
         let warmup = plan.warmup;
+        // Asking takes a while, and is no part of what is measured.
+        let mut counted = self.counted()?;
         if warmup.is_zero() {
             self.shared.begin_measuring();
         }
@@ -118,6 +135,7 @@ impl Conductor<'_> {
         self.enter(Phase::Run);
         if !warmup.is_zero() {
             self.hold("warming up", warmup)?;
+            counted = self.counted()?;
             published_before = self.shared.published_total();
             self.shared.begin_measuring();
             began = self.clock()?;
@@ -134,6 +152,7 @@ impl Conductor<'_> {
         self.shared.end_measuring();
         let ended = self.clock()?;
         self.measure(&began, &ended, published_before)?;
+        self.compare(counted)?;
         self.enter(Phase::Drain);
         self.drain()
     }
@@ -283,6 +302,20 @@ impl Conductor<'_> {
                 rss_bytes: server.memory()?,
                 open: sums.open,
             });
+        }
+        Ok(())
+    }
+
+    /// What the server has counted so far.
+    fn counted(&self) -> Result<Option<Reading>, String> {
+        self.admin.as_ref().map(Admin::read).transpose()
+    }
+
+    /// Puts down what the server has counted since.
+    fn compare(&mut self, from: Option<Reading>) -> Result<(), String> {
+        let (plan, to) = (&self.shared.plan, self.counted()?);
+        if let (Some(admin), Some(from), Some(to)) = (&plan.admin, from, to) {
+            self.figures = ServerFigures::between(admin, &from, &to, plan.is_connect())?;
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 mod program;
 
+use std::net::TcpListener;
+
 use hioload::config::AdminAddress;
 use hioload::{
     Appliance, Broadcast, Config, Handler, HandlerError, Message, Outbox, Recovery, Session,
@@ -154,6 +156,49 @@ fn the_end_of_the_server_is_an_offence() {
     assert_eq!(ran.status, 1, "{ran:?}");
     assert_eq!(ran.number("disconnected"), 10, "{ran:?}");
     assert!(ran.json["examples"][0].as_str().expect("a text").contains("Close 1001"), "{ran:?}");
+}
+
+#[test]
+fn what_the_server_counted_stands_beside_what_the_clients_saw() {
+    let appliance = appliance(Broadcast, |config| {
+        config.control.admin = AdminAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
+    });
+    let admin = appliance.admin_address().expect("it has one");
+    let flags = format!("broadcast --connections 50 --messages 100 --admin {admin}");
+    let ran = run(&appliance.addresses()[0].to_string(), &flags);
+    appliance.stop().expect("it ends well");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(ran.json["server_datapath"], "kernel");
+    // A call of the roll may be under way still.
+    assert!(ran.number("server_messages_published") >= 100, "{ran:?}");
+    assert!(ran.number("server_deliveries_sent") >= 5000, "{ran:?}");
+    assert_eq!(ran.number("server_sessions_open"), 50);
+    assert_eq!(ran.json["server_deliveries_dropped"]["backlog"], 0);
+    let shares = ran.json["server_busy_share"].as_array().expect("a list");
+    assert_eq!(shares.len(), 2, "one for each worker");
+    assert!(ran.json["server_busy_ns_per_delivery"].as_f64().expect("a number") > 0.0);
+    assert!(ran.json["server_mempools"].is_null(), "there are none without DPDK");
+}
+
+#[test]
+fn an_admin_address_that_is_none_is_told_before_the_run() {
+    let appliance = appliance(Broadcast, |_| {});
+    let target = appliance.addresses()[0].to_string();
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = nobody.local_addr().expect("an address").to_string();
+    // That of the clients answers, too, but not that.
+    for (admin, reason) in
+        [(&target, "it has no /stats (status 404)"), (&silent, "no answer within")]
+    {
+        let ran = run(&target, &format!("idle --timeout 300ms --admin {admin}"));
+        assert_eq!(ran.status, 1, "{ran:?}");
+        assert!(ran.stderr.contains(&format!("--admin {admin}: ")), "{ran:?}");
+        assert!(ran.stderr.contains(reason), "{ran:?}");
+    }
+    drop(nobody);
+    let ran = run(&target, &format!("idle --admin {silent}"));
+    assert!(ran.stderr.contains("refused"), "{ran:?}");
+    appliance.stop().expect("it ends well");
 }
 
 #[cfg(target_os = "linux")]
