@@ -59,14 +59,38 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// Reads the frames of one connection. Idle, it owns no heap memory.
+/// Reads the frames of one connection. Between messages it owns no heap memory.
 #[derive(Debug, Default)]
 pub(crate) struct FrameReader {
+    unfinished: Option<Box<Unfinished>>,
+    closed: bool,
+}
+
+/// What a reader keeps of a message whose end has not come yet.
+#[derive(Debug, Default)]
+struct Unfinished {
     /// The bytes of a frame whose end has not come yet.
     partial: Vec<u8>,
-    /// The fragments of a message whose end has not come yet.
+    /// The fragments of a message whose last one has not come yet.
     fragments: Option<Vec<u8>>,
-    closed: bool,
+}
+
+/// What readers keep their unfinished messages in, used again and again: an end of a segment lies
+/// within a message more often than not.
+#[expect(clippy::vec_box, reason = "boxes are what a reader takes, and gives back")]
+#[derive(Debug, Default)]
+pub(crate) struct Spares(Vec<Box<Unfinished>>);
+
+/// More than that is not kept for later: there is seldom a message as long.
+const SPARE_BYTES_MAX: usize = 256 * 1024;
+const SPARES_MAX: usize = 4096;
+
+impl Spares {
+    fn keep(&mut self, unfinished: Box<Unfinished>) {
+        if self.0.len() < SPARES_MAX && unfinished.partial.capacity() <= SPARE_BYTES_MAX {
+            self.0.push(unfinished);
+        }
+    }
 }
 
 struct Header {
@@ -86,20 +110,28 @@ impl FrameReader {
         &mut self,
         bytes: &[u8],
         bytes_max: usize,
+        spares: &mut Spares,
         mut take: impl FnMut(Incoming<'_>),
     ) -> Result<(), Fault> {
-        if self.partial.is_empty() {
-            let consumed = self.frames(bytes, bytes_max, &mut take)?;
-            self.partial.extend_from_slice(&bytes[consumed..]);
+        let Some(mut unfinished) = self.unfinished.take() else {
+            let mut fragments = None;
+            let consumed = self.frames(bytes, bytes_max, &mut fragments, &mut take)?;
+            if consumed < bytes.len() || fragments.is_some() {
+                let mut unfinished = spares.0.pop().unwrap_or_default();
+                unfinished.partial.extend_from_slice(&bytes[consumed..]);
+                unfinished.fragments = fragments;
+                self.unfinished = Some(unfinished);
+            }
             return Ok(());
-        }
-        let mut partial = std::mem::take(&mut self.partial);
+        };
+        let Unfinished { partial, fragments } = &mut *unfinished;
         partial.extend_from_slice(bytes);
-        let consumed = self.frames(&partial, bytes_max, &mut take)?;
-        // A connection that is idle again gives its memory back.
-        if consumed < partial.len() {
-            partial.drain(..consumed);
-            self.partial = partial;
+        let consumed = self.frames(partial, bytes_max, fragments, &mut take)?;
+        partial.drain(..consumed);
+        if partial.is_empty() && fragments.is_none() {
+            spares.keep(unfinished);
+        } else {
+            self.unfinished = Some(unfinished);
         }
         Ok(())
     }
@@ -109,14 +141,17 @@ impl FrameReader {
         &mut self,
         bytes: &[u8],
         bytes_max: usize,
+        fragments: &mut Option<Vec<u8>>,
         take: &mut impl FnMut(Incoming<'_>),
     ) -> Result<usize, Fault> {
         let mut consumed = 0;
-        while let Some(header) = self.header(&bytes[consumed..], bytes_max)? {
+        loop {
+            let gathered = fragments.as_ref().map(Vec::len);
+            let Some(header) = self.header(&bytes[consumed..], bytes_max, gathered)? else { break };
             let begin = consumed + header.header_len;
             let Some(payload) = bytes.get(begin..begin + header.payload_len) else { break };
             consumed = begin + header.payload_len;
-            self.frame(&header, payload, take)?;
+            self.frame(&header, payload, fragments, take)?;
         }
         Ok(consumed)
     }
@@ -125,16 +160,17 @@ impl FrameReader {
         &mut self,
         header: &Header,
         payload: &[u8],
+        fragments: &mut Option<Vec<u8>>,
         take: &mut impl FnMut(Incoming<'_>),
     ) -> Result<(), Fault> {
-        match (header.opcode, &mut self.fragments) {
+        match (header.opcode, &mut *fragments) {
             (1 | 2, None) if header.is_final => take(Incoming::Message(payload)),
-            (1 | 2, None) => self.fragments = Some(payload.to_vec()),
-            (0, Some(fragments)) => {
-                fragments.extend_from_slice(payload);
+            (1 | 2, None) => *fragments = Some(payload.to_vec()),
+            (0, Some(gathered)) => {
+                gathered.extend_from_slice(payload);
                 if header.is_final {
-                    take(Incoming::Message(fragments));
-                    self.fragments = None;
+                    take(Incoming::Message(gathered));
+                    *fragments = None;
                 }
             }
             (8, _) => {
@@ -156,8 +192,14 @@ impl FrameReader {
         Ok(())
     }
 
-    /// The header at the beginning of `bytes`, once it is complete.
-    fn header(&self, bytes: &[u8], bytes_max: usize) -> Result<Option<Header>, Fault> {
+    /// The header at the beginning of `bytes`, once it is complete. `gathered` bytes of its message
+    /// have come, if it is a fragment.
+    fn header(
+        &self,
+        bytes: &[u8],
+        bytes_max: usize,
+        gathered: Option<usize>,
+    ) -> Result<Option<Header>, Fault> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
         if self.closed {
             return Err(Fault::AfterClose);
@@ -189,7 +231,7 @@ impl FrameReader {
         if header_len == 4 && payload_len < 126 || header_len == 10 && payload_len <= 0xffff {
             return Err(Fault::LengthNotMinimal);
         }
-        let gathered = if opcode == 0 { self.fragments.as_ref().map_or(0, Vec::len) } else { 0 };
+        let gathered = if opcode == 0 { gathered.unwrap_or(0) } else { 0 };
         let message_len = payload_len.saturating_add(gathered as u64);
         match usize::try_from(message_len) {
             Ok(len) if len <= bytes_max || opcode >= 8 => {
@@ -207,9 +249,10 @@ mod tests {
     /// What comes of `wire` when it arrives in pieces of `piece_len`.
     fn read(wire: &[u8], piece_len: usize) -> (Vec<String>, Result<(), Fault>) {
         let mut reader = FrameReader::default();
+        let mut spares = Spares::default();
         let mut taken = Vec::new();
         for piece in wire.chunks(piece_len) {
-            let result = reader.read(piece, 70_000, |incoming| {
+            let result = reader.read(piece, 70_000, &mut spares, |incoming| {
                 taken.push(match incoming {
                     Incoming::Message(payload) => format!("message of {}", payload.len()),
                     other => format!("{other:?}"),
@@ -219,7 +262,7 @@ mod tests {
                 return (taken, result);
             }
         }
-        assert_eq!(reader.partial.capacity(), 0, "an idle connection owns no memory");
+        assert!(reader.unfinished.is_none(), "an idle connection owns no memory");
         (taken, Ok(()))
     }
 

@@ -3,18 +3,21 @@
 //! In comes a command line, out comes a [`std::process::ExitCode`] and a report. In between:
 //!
 //! ```text
-//! cli -> plan -> run --(phases)--> kernel: a driver per thread, its clients, their inbox
+//! cli -> plan -> run --(phases)--> fleet: a driver per thread, its clients, their inbox
 //!                 |                  pace (when to send), message (what), outgoing (framed),
 //!                 |                  frames (what came), check (was it right), ledger (who has
 //!                 |                  it), latency
+//!                 |                  --(transport)--> kernel: sockets
 //!                 '-> report <------ shared (what both sides tell each other)
 //! ```
 //!
 //! - `cli`, `plan`: the flags, and what they mean together
 //! - `run`: the phases of a run, and the patience with each
-//! - `kernel/`: clients over the system's sockets; another transport is a neighbour of it
-//! - `message`, `check`, `ledger`, `pace`, `latency`: the same for every transport
-//! - `outgoing`: frames of a client; `frames`: a strict reader of what servers send
+//! - `driver/`: what the clients of a thread do, on whatever carries their bytes
+//! - `transport`: the seam below; `kernel/`: the sockets of the system
+//! - `inbox`, `message`, `check`, `ledger`, `pace`, `latency`: what is sent, and what comes of it
+//! - `upgrade`: the HTTP request and its answer; `outgoing`: frames of a client; `frames`: a strict
+//!   reader of what servers send
 //! - `process`, `limits`: CPU and memory of the server, descriptors of this process
 //! - `admin`, `server`: asks an appliance what it counts, and what that was in the measurement
 //! - `report`, `progress`: what people and programs see
@@ -27,12 +30,16 @@
 mod admin;
 mod check;
 mod cli;
+mod driver;
+mod fleet;
 mod frames;
+mod inbox;
 mod kernel;
 mod latency;
 mod ledger;
 mod limits;
 mod message;
+mod outcome;
 mod outgoing;
 mod pace;
 mod plan;
@@ -42,6 +49,8 @@ mod report;
 mod run;
 mod server;
 mod shared;
+mod transport;
+mod upgrade;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::admin::Admin;
 use crate::check::Offences;
-use crate::kernel::Fleet;
+use crate::fleet::Fleet;
 use crate::latency::Latency;
 use crate::limits;
 use crate::plan::{Load, Plan, Until};

@@ -112,7 +112,13 @@ impl Shared {
 
     /// Time since the run began, as messages carry it.
     pub(crate) fn now_ns(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.at_ns(Instant::now())
+    }
+
+    /// A moment as time since the run began.
+    pub(crate) fn at_ns(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.origin);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -151,7 +157,9 @@ impl Shared {
 
     /// Whether one more may begin. What comes before the measurement takes no ticket.
     pub(crate) fn take_ticket(&self) -> bool {
-        if !matches!(self.plan.until, Until::Count(_)) || !self.measuring() {
+        // Behind the measurement, too: a thread may hear late that it is over.
+        let is_measured = self.measured_from_ns.load(Ordering::Acquire) != NEVER;
+        if !matches!(self.plan.until, Until::Count(_)) || !is_measured {
             return true;
         }
         let taken = self

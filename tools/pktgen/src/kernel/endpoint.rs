@@ -1,6 +1,6 @@
 //! Where clients connect to, and from.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mio::net::TcpStream;
@@ -17,8 +17,6 @@ pub(crate) struct Endpoint {
     address: SocketAddr,
     /// Where they connect from, in turn; empty for the system's choice.
     sources: Vec<IpAddr>,
-    /// The request for the upgrade, up to the key.
-    request: String,
 }
 
 impl Endpoint {
@@ -33,21 +31,25 @@ impl Endpoint {
         if sources.is_empty() && plan.clients > PORTS_OF_AN_ADDRESS {
             sources = loopback_sources(address.ip(), plan.clients);
         }
-        let request = format!(
-            "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ",
-            plan.path, plan.target
-        );
-        Ok(Self { address, sources, request })
-    }
-
-    /// The request for the upgrade.
-    pub(crate) fn request(&self, key: &str) -> Vec<u8> {
-        [&self.request, key, "\r\n\r\n"].concat().into_bytes()
+        Ok(Self { address, sources })
     }
 
     /// Begins a TCP connection, from the `number`th address.
-    pub(crate) fn connect(&self, number: usize) -> io::Result<TcpStream> {
+    ///
+    /// # Errors
+    /// Of the system: no descriptor, no port, no route.
+    pub(crate) fn connect(&self, number: usize) -> Result<TcpStream, String> {
+        self.begin(number).map_err(|error| {
+            if matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse) {
+                let remedy = "no free local port or no such local address; see --source";
+                format!("{error} ({remedy})")
+            } else {
+                error.to_string()
+            }
+        })
+    }
+
+    fn begin(&self, number: usize) -> io::Result<TcpStream> {
         let Some(source) = number.checked_rem(self.sources.len()).map(|at| self.sources[at]) else {
             return TcpStream::connect(self.address);
         };
@@ -69,7 +71,7 @@ fn is_under_way(error: &io::Error) -> bool {
 
 #[cfg(not(unix))]
 fn is_under_way(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
+    error.kind() == ErrorKind::WouldBlock
 }
 
 /// As many addresses of this host as so many connections take. All of 127.0.0.0/8 is its own on

@@ -1,7 +1,7 @@
 //! What the clients of one thread receive: checked, accounted for and measured.
 
 use crate::check::{Checker, Verdict};
-use crate::frames::{Fault, FrameReader, Incoming};
+use crate::frames::{Fault, FrameReader, Incoming, Spares};
 use crate::latency::Latency;
 use crate::ledger::Ledger;
 use crate::shared::Shared;
@@ -18,6 +18,7 @@ pub(crate) struct Inbox {
     pub(crate) measured: u64,
     /// Publishers who may send again.
     pub(crate) ready: Vec<usize>,
+    spares: Spares,
 }
 
 /// What a client has to do about what it read.
@@ -29,7 +30,27 @@ pub(crate) struct Read {
 }
 
 impl Inbox {
-    /// Takes the bytes that a client got at a time.
+    /// For the readers of a thread.
+    pub(crate) fn new(shared: &Shared, thread: usize) -> Self {
+        let plan = &shared.plan;
+        Self {
+            checker: Checker::new(
+                shared.run,
+                plan.message_len(),
+                plan.expected(),
+                plan.readers_of(thread),
+                (thread, plan.threads),
+            ),
+            ledger: Ledger::new(plan, thread),
+            delivery: Latency::new(),
+            settled: 0,
+            measured: 0,
+            ready: Vec::new(),
+            spares: Spares::default(),
+        }
+    }
+
+    /// Takes the bytes that a client got at a time, and adds to `read` what it has to do about them.
     ///
     /// # Errors
     /// How the server broke the protocol.
@@ -40,10 +61,11 @@ impl Inbox {
         reader: &mut FrameReader,
         bytes: &[u8],
         now_ns: u64,
-    ) -> Result<Read, Fault> {
+        read: &mut Read,
+    ) -> Result<(), Fault> {
         let bytes_max = shared.plan.message_len().max(FOREIGN_BYTES_MAX);
-        let mut read = Read::default();
-        reader.read(bytes, bytes_max, |incoming| match incoming {
+        let mut spares = std::mem::take(&mut self.spares);
+        let result = reader.read(bytes, bytes_max, &mut spares, |incoming| match incoming {
             Incoming::Message(message) => {
                 read.roll_called |= self.message(shared, client, message, now_ns);
             }
@@ -51,8 +73,9 @@ impl Inbox {
             Incoming::Ping(payload) => read.pong = Some(payload.to_vec()),
             Incoming::Pong => {}
             Incoming::Close(code) => read.close = Some(code),
-        })?;
-        Ok(read)
+        });
+        self.spares = spares;
+        result
     }
 
     /// Whether it belongs to the roll call.

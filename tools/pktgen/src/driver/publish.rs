@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::Driver;
-use crate::kernel::client::Client;
+use super::client::Client;
 use crate::message::{ROLL_CALL, Stamp};
 use crate::outgoing::Opcode;
 use crate::pace::Turn;
+use crate::transport::Transport;
 
 /// Messages of one publisher before the others get their turn.
 const MESSAGES_PER_TURN: usize = 256;
@@ -14,7 +15,7 @@ const MESSAGES_PER_TURN: usize = 256;
 const WIRE_BYTES: usize = 64 * 1024;
 pub(super) const ROLL_CALL_INTERVAL: Duration = Duration::from_millis(20);
 
-impl Driver {
+impl<T: Transport> Driver<T> {
     /// Sends what is due.
     pub(super) fn publish(&mut self) {
         self.agenda.begin(&self.shared);
@@ -32,9 +33,8 @@ impl Driver {
         self.wire.clear();
         let mut turn = Turn::Interrupted;
         for _ in 0..MESSAGES_PER_TURN {
-            match &self.clients[client] {
-                Client::Open(connection) if !connection.is_blocked() => {}
-                _ => return Turn::Blocked,
+            if !self.takes_more(client) {
+                return Turn::Blocked;
             }
             let now_ns = self.shared.now_ns();
             let Some(due) = self.agenda.next(client, &self.shared, now_ns) else {
@@ -55,10 +55,11 @@ impl Driver {
             }
         }
         self.send_wire(client);
-        match &self.clients[client] {
-            Client::Open(connection) if !connection.is_blocked() => turn,
-            _ => Turn::Blocked,
-        }
+        if self.takes_more(client) { turn } else { Turn::Blocked }
+    }
+
+    fn takes_more(&self, client: usize) -> bool {
+        matches!(self.clients[client], Client::Open(_)) && !self.transport.is_blocked(client)
     }
 
     /// The first client speaks now and then until all have heard it; the second one, too, where
@@ -89,9 +90,8 @@ impl Driver {
     }
 
     fn send_wire(&mut self, client: usize) {
-        if let (Client::Open(connection), false) = (&mut self.clients[client], self.wire.is_empty())
-        {
-            let result = connection.send(&self.wire);
+        if let (Client::Open(_), false) = (&self.clients[client], self.wire.is_empty()) {
+            let result = self.transport.send(client, &self.wire);
             self.unless_broken(client, result);
         }
     }

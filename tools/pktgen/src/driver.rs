@@ -1,56 +1,47 @@
-//! The loop of one thread: readiness in, checked messages out, and whatever is due to be sent.
+//! The loop of one thread: what has come is checked, and what is due is sent.
 
+mod client;
 mod connect;
 mod publish;
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mio::event::Event;
-use mio::{Events, Poll, Waker};
-
-use crate::check::{Checker, Offence};
-use crate::frames::Fault;
-use crate::kernel::client::Client;
-use crate::kernel::driver::publish::ROLL_CALL_INTERVAL;
-use crate::kernel::endpoint::Endpoint;
-use crate::kernel::inbox::{self, Inbox};
-use crate::kernel::{Outcome, WAKER};
+use crate::check::Offence;
+use crate::driver::client::Client;
+use crate::driver::publish::ROLL_CALL_INTERVAL;
+use crate::inbox::{self, Inbox};
 use crate::latency::Latency;
-use crate::ledger::Ledger;
+use crate::outcome::Outcome;
 use crate::outgoing::{Encoder, Opcode};
 use crate::pace::Agenda;
 use crate::plan::{ClosedBy, Scenario};
 use crate::shared::{Phase, Shared};
+use crate::transport::{Event, Stream, Transport};
+use crate::upgrade::Request;
 
-const EVENTS_PER_TURN: usize = 4096;
-const READ_BYTES: usize = 64 * 1024;
-/// Reads of one connection before the others get their turn.
-const READS_PER_TURN: usize = 16;
 /// A thread looks for a new phase at least that often.
 const SLEEP_MAX: Duration = Duration::from_millis(50);
 /// Pollers sleep in steps of a millisecond; what is due sooner is waited for awake.
 const SLEEP_MIN: Duration = Duration::from_millis(2);
 
-pub(crate) struct Driver {
+/// The clients of one thread, on whatever carries their bytes.
+pub(crate) struct Driver<T> {
     shared: Arc<Shared>,
-    wakers: Arc<Vec<Waker>>,
-    endpoint: Endpoint,
+    transport: T,
     number: usize,
-    poll: Poll,
+    request: Request,
     clients: Vec<Client>,
     inbox: Inbox,
     agenda: Agenda,
     /// Clients without a connection that are to have one.
     absent: Vec<usize>,
-    /// Clients that have more to read than they were given time for.
-    unread: Vec<usize>,
     connecting: usize,
     /// Handshakes in the order in which they began; those that have ended are passed over.
-    deadlines: VecDeque<(Instant, usize)>,
+    handshakes_begun: VecDeque<(u64, usize)>,
     open: usize,
     handshakes: u64,
     roll_called: u64,
@@ -59,51 +50,28 @@ pub(crate) struct Driver {
     slow_disconnected: u64,
     connect: Latency,
     upgrade: Latency,
-    buffer: Vec<u8>,
     message: Vec<u8>,
     encoder: Encoder,
-    /// Frames that are about to be sent.
+    /// Bytes that are about to be sent.
     wire: Vec<u8>,
     /// Publishers whose turn it is.
     turns: Vec<usize>,
 }
 
-impl Driver {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        wakers: Arc<Vec<Waker>>,
-        endpoint: Endpoint,
-        number: usize,
-        poll: Poll,
-    ) -> Self {
+impl<T: Transport> Driver<T> {
+    pub(crate) fn new(shared: Arc<Shared>, transport: T, number: usize) -> Self {
         let plan = &shared.plan;
         let clients = plan.clients_of(number);
-        let numbering = (number, plan.threads);
         Self {
-            wakers,
-            endpoint,
+            transport,
             number,
-            poll,
+            request: Request::new(plan),
             clients: (0..clients).map(|_| Client::Absent).collect(),
-            inbox: Inbox {
-                checker: Checker::new(
-                    shared.run,
-                    plan.message_len(),
-                    plan.expected(),
-                    plan.readers_of(number),
-                    numbering,
-                ),
-                ledger: Ledger::new(plan, number),
-                delivery: Latency::new(),
-                settled: 0,
-                measured: 0,
-                ready: Vec::new(),
-            },
+            inbox: Inbox::new(&shared, number),
             agenda: Agenda::new(plan, number),
             absent: (0..clients).rev().collect(),
-            unread: Vec::new(),
             connecting: 0,
-            deadlines: VecDeque::new(),
+            handshakes_begun: VecDeque::new(),
             open: 0,
             handshakes: 0,
             roll_called: 0,
@@ -112,7 +80,6 @@ impl Driver {
             slow_disconnected: 0,
             connect: Latency::new(),
             upgrade: Latency::new(),
-            buffer: vec![0; READ_BYTES],
             message: vec![0; plan.message_len()],
             encoder: Encoder::new(),
             wire: Vec::new(),
@@ -123,7 +90,7 @@ impl Driver {
 
     /// Serves its clients until phase End.
     pub(crate) fn run(mut self) -> Outcome {
-        let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        let mut events = Vec::new();
         while self.shared.phase() != Phase::End {
             if let Err(error) = self.turn(&mut events) {
                 self.shared.fail(|| format!("waiting for the server: {error}"));
@@ -141,22 +108,17 @@ impl Driver {
         }
     }
 
-    fn turn(&mut self, events: &mut Events) -> io::Result<()> {
-        match self.poll.poll(events, Some(self.patience())) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => {}
-        }
-        for event in events.iter() {
-            self.serve(event);
-        }
-        if events.is_empty() {
+    fn turn(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        let patience = self.patience();
+        self.transport.poll(patience, events)?;
+        if events.is_empty() && !patience.is_zero() {
             // Should a wake-up have been lost, it goes on all the same.
             self.agenda.wake_all();
         }
-        self.give_up_handshakes();
-        for client in std::mem::take(&mut self.unread) {
-            self.receive(client, true);
+        for event in events.drain(..) {
+            self.serve(event);
         }
+        self.give_up_handshakes();
         self.tell_publishers();
         match self.shared.phase() {
             Phase::Connect => self.connect_more(),
@@ -172,7 +134,7 @@ impl Driver {
 
     /// How long there is nothing to do unless something arrives.
     fn patience(&self) -> Duration {
-        if self.shared.plan.busy_poll || !self.unread.is_empty() {
+        if self.shared.plan.busy_poll {
             return Duration::ZERO;
         }
         if self.shared.phase() != Phase::Run {
@@ -187,74 +149,52 @@ impl Driver {
         }
     }
 
-    fn serve(&mut self, event: &Event) {
-        if event.token() == WAKER {
-            return self.agenda.wake_all();
-        }
-        let client = event.token().0;
-        let is_slow = self.is_slow(client);
-        match &mut self.clients[client] {
-            Client::Absent => {}
-            Client::Connecting(_) => self.advance(client),
-            Client::Open(_) if is_slow => {
-                if event.is_read_closed() || event.is_error() {
-                    self.slow_disconnected += 1;
-                    self.leave(client);
-                }
-            }
-            Client::Open(connection) => {
-                if event.is_writable() && connection.is_blocked() {
-                    let result = connection.flush();
-                    let is_blocked = connection.is_blocked();
-                    self.unless_broken(client, result);
-                    if !is_blocked {
-                        self.agenda.wake(client);
-                    }
-                }
-                if event.is_readable() || event.is_read_closed() || event.is_error() {
-                    // A short read has emptied the socket where readiness comes by edge, but for
-                    // the end of the stream. Windows re-arms on WouldBlock alone.
-                    let to_the_end = event.is_read_closed() || event.is_error() || cfg!(windows);
-                    self.receive(client, to_the_end);
-                }
-            }
+    fn serve(&mut self, event: Event) {
+        match event {
+            Event::Woken => self.agenda.wake_all(),
+            Event::Connected(client) => self.connected(client),
+            Event::Readable(client) => self.receive(client),
+            Event::Writable(client) => self.agenda.wake(client),
+            Event::Ended(client, reason) => self.ended(client, &reason),
         }
     }
 
-    /// Reads what is there; `to_the_end` until the system says that nothing is.
-    fn receive(&mut self, client: usize, to_the_end: bool) {
-        for _ in 0..READS_PER_TURN {
-            let Client::Open(connection) = &mut self.clients[client] else { return };
-            let len = match connection.socket.read(&mut self.buffer) {
-                Ok(0) => return self.ended(client, "the server ended the connection"),
-                Ok(len) => len,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return self.ended(client, &error.to_string()),
-            };
-            let (reader, bytes) = (&mut connection.reader, &self.buffer[..len]);
-            let now_ns = self.shared.now_ns();
-            let read = self.inbox.take(&self.shared, client, reader, bytes, now_ns);
-            self.react(client, read);
-            if len < READ_BYTES && !to_the_end {
-                return;
+    /// Reads what is there.
+    fn receive(&mut self, client: usize) {
+        let Self { transport, clients, inbox, shared, .. } = self;
+        let mut read = inbox::Read::default();
+        let mut fault = None;
+        let stream = match &mut clients[client] {
+            Client::Upgrading(upgrading) => {
+                let stream = transport.read(client, |bytes, _| upgrading.upgrade.take(bytes));
+                self.advance(client);
+                stream
             }
+            Client::Open(session) => transport.read(client, |bytes, at| {
+                if fault.is_none() {
+                    let (reader, at_ns) = (&mut session.reader, shared.at_ns(at));
+                    fault = inbox.take(shared, client, reader, bytes, at_ns, &mut read).err();
+                }
+            }),
+            Client::Absent | Client::Connecting { .. } => transport.read(client, |_, _| {}),
+        };
+        self.react(client, read);
+        if let Some(fault) = fault {
+            return self.broken(client, Offence::Protocol, &fault.to_string());
         }
-        self.unread.push(client);
+        if let Stream::Ended(reason) = stream {
+            self.ended(client, &reason);
+        }
     }
 
     /// Does what the frames that a client read ask for.
-    fn react(&mut self, client: usize, read: Result<inbox::Read, Fault>) {
-        let read = match read {
-            Ok(read) => read,
-            Err(fault) => return self.broken(client, Offence::Protocol, &fault.to_string()),
-        };
-        let Client::Open(connection) = &mut self.clients[client] else { return };
-        if read.roll_called && !connection.roll_called {
-            connection.roll_called = true;
+    fn react(&mut self, client: usize, read: inbox::Read) {
+        let Client::Open(session) = &mut self.clients[client] else { return };
+        if read.roll_called && !session.roll_called {
+            session.roll_called = true;
             self.roll_called += 1;
         }
-        let is_closing = connection.closing;
+        let is_closing = session.closing;
         if let (Some(payload), false) = (read.pong, is_closing) {
             self.control(client, Opcode::Pong, &payload);
         }
@@ -299,25 +239,33 @@ impl Driver {
     }
 
     fn close(&mut self, client: usize) {
-        if let Client::Open(connection) = &mut self.clients[client]
-            && !std::mem::replace(&mut connection.closing, true)
+        if let Client::Open(session) = &mut self.clients[client]
+            && !std::mem::replace(&mut session.closing, true)
         {
             self.control(client, Opcode::Close, &1000_u16.to_be_bytes());
         }
     }
 
-    fn unless_broken(&mut self, client: usize, result: io::Result<()>) {
-        if let Err(error) = result {
-            self.ended(client, &error.to_string());
+    fn unless_broken(&mut self, client: usize, result: Result<(), String>) {
+        if let Err(reason) = result {
+            self.ended(client, &reason);
         }
     }
 
     /// The connection is no more, which is as it should be if our Close was sent.
     fn ended(&mut self, client: usize, reason: &str) {
+        let is_slow = self.is_slow(client);
         match &self.clients[client] {
-            Client::Open(connection) if connection.closing => self.leave(client),
+            Client::Connecting { .. } | Client::Upgrading(_) => {
+                self.failed_to_connect(client, reason);
+            }
+            Client::Open(_) if is_slow => {
+                self.slow_disconnected += 1;
+                self.leave(client);
+            }
+            Client::Open(session) if session.closing => self.leave(client),
             Client::Open(_) => self.broken(client, Offence::Disconnected, reason),
-            Client::Connecting(_) | Client::Absent => {}
+            Client::Absent => {}
         }
     }
 
@@ -334,12 +282,20 @@ impl Driver {
         self.leave(client);
     }
 
+    /// Ends a connection in order.
     fn leave(&mut self, client: usize) {
-        if let Client::Open(_) = std::mem::replace(&mut self.clients[client], Client::Absent) {
+        if let Client::Open(_) = &self.clients[client] {
             self.open -= 1;
-            if self.shared.plan.is_connect() {
-                self.absent.push(client);
-            }
+            self.transport.finish(client);
+            self.gone(client);
+        }
+    }
+
+    /// Nothing is left of a client's connection.
+    fn gone(&mut self, client: usize) {
+        self.clients[client] = Client::Absent;
+        if self.shared.plan.is_connect() {
+            self.absent.push(client);
         }
     }
 
@@ -351,8 +307,7 @@ impl Driver {
             if thread == self.number {
                 self.agenda.wake(publisher / threads);
             } else {
-                // A thread that could not be woken looks by itself before long.
-                let _ = self.wakers[thread].wake();
+                self.transport.wake(thread);
             }
         }
     }
