@@ -5,7 +5,11 @@
 //! stand next to each other are delivered together: each session is visited once for all of
 //! them, takes a four-byte reference to each, and is put down for one write. It is written to
 //! earlier only when its backlog is full.
+//!
+//! Where nothing stands behind a run of broadcasts, so that nothing more would share their
+//! segments, a transport that can is given them at once, past the queue.
 
+mod run;
 mod slow;
 
 use std::collections::VecDeque;
@@ -17,11 +21,12 @@ use crate::connection::Connection;
 use crate::counters::Counters;
 use crate::flow_set::FlowSet;
 use crate::flow_table::FlowTable;
-use crate::latency::Publication;
+use crate::latency::{LatencyMeter, Publication};
 use crate::moment::Moment;
 use crate::topic::Topic;
-use crate::worker::NEAR_MAX;
+use crate::worker::{Clock, FLUSHES_AHEAD, FLUSHES_PER_CLOCK_READING, FLUSHES_PER_TURN, NEAR_MAX};
 
+use self::run::Run;
 use self::slow::{Admission, offer};
 
 pub(crate) use self::slow::BacklogLimits;
@@ -55,9 +60,6 @@ pub(crate) struct Broadcast {
 /// Deliveries of one turn, about; a run goes on in the next one.
 const DELIVERIES_PER_TURN: usize = 64 * 1024;
 
-/// Broadcasts delivered together at most.
-const RUN_MAX: usize = 64;
-
 /// Flows that wait to be written to when a run of broadcasts pauses: their queues are still in the
 /// caches when it comes to that.
 const UNSENT_MAX: usize = 4096;
@@ -69,13 +71,20 @@ const SESSIONS_AHEAD: usize = 24;
 /// other workers publish: whoever is faster does not keep the other out.
 const INBOX_SHARE: usize = 1024;
 
+/// What a turn may still do.
+struct Budget {
+    deliveries: usize,
+    /// Sessions that are written to at once.
+    at_once: usize,
+}
+
 pub(crate) struct Hub {
     inbox: VecDeque<Delivery>,
     /// How many in the inbox came from other workers.
     from_mesh: usize,
     topic: Topic,
     /// The broadcasts that are being delivered; the topic's round says to whom they were.
-    run: Vec<(FrameId, u32, Option<FlowId>)>,
+    run: Run,
     limits: BacklogLimits,
     /// Sessions that were too slow and are to be closed by the worker.
     evicted: Vec<FlowId>,
@@ -87,7 +96,7 @@ impl Hub {
             inbox: VecDeque::new(),
             from_mesh: 0,
             topic: Topic::default(),
-            run: Vec::with_capacity(RUN_MAX),
+            run: Run::new(),
             limits,
             evicted: Vec::new(),
         }
@@ -133,36 +142,32 @@ impl Hub {
     }
 
     /// Delivers from the inbox to those of `connections` that still exist, as much as one turn
-    /// may; `dirty` takes the flows to flush.
-    pub(crate) fn fan_out<S: Streams>(
+    /// may; `dirty` takes the flows to flush, and `meter` notes what was sent at once.
+    pub(crate) fn fan_out<S: Streams, C: Clock>(
         &mut self,
         streams: &mut S,
         connections: &mut FlowTable<Connection>,
         dirty: &mut FlowSet,
         counters: &Counters,
+        meter: &LatencyMeter<'_, C>,
     ) {
-        let mut budget = DELIVERIES_PER_TURN;
-        while budget > 0 {
+        let mut budget = Budget { deliveries: DELIVERIES_PER_TURN, at_once: FLUSHES_PER_TURN };
+        while budget.deliveries > 0 {
             if !self.run.is_empty() {
-                if dirty.len() >= UNSENT_MAX {
+                if dirty.len() >= UNSENT_MAX || budget.at_once == 0 {
                     return;
                 }
-                let cost = self.deliver_run(budget, streams, dirty, counters);
-                budget = budget.saturating_sub(cost);
+                self.deliver_run(&mut budget, streams, dirty, counters, meter);
                 continue;
             }
             let Some(delivery) = self.inbox.pop_front() else { return };
-            let cost = match delivery {
-                Delivery::Everyone(broadcast) => {
-                    self.take_run(broadcast, streams);
-                    0
-                }
+            match delivery {
+                Delivery::Everyone(broadcast) => self.take_run(broadcast, streams),
                 other => {
                     self.deliver_to_one(other, streams, connections, dirty, counters);
-                    1
+                    budget.deliveries -= 1;
                 }
-            };
-            budget = budget.saturating_sub(cost);
+            }
         }
     }
 
@@ -170,7 +175,7 @@ impl Hub {
     fn take_run<S: Streams>(&mut self, first: Broadcast, streams: &mut S) {
         self.topic.begin_round();
         self.add_to_run(first, streams);
-        while self.run.len() < RUN_MAX
+        while !self.run.is_full()
             && let Some(Delivery::Everyone(_)) = self.inbox.front()
             && let Some(Delivery::Everyone(next)) = self.inbox.pop_front()
         {
@@ -179,35 +184,52 @@ impl Hub {
     }
 
     fn add_to_run<S: Streams>(&mut self, broadcast: Broadcast, streams: &mut S) {
-        let Broadcast { message: Publication { frame, at }, except, from_mesh } = broadcast;
+        let Broadcast { message, except, from_mesh } = broadcast;
         self.from_mesh -= usize::from(from_mesh);
-        let length = u32::try_from(frame.len()).expect("a frame is at most 4 GiB");
-        self.run.push((streams.hold(frame, at.raw()), length, except));
+        self.run.add(message, except, streams);
     }
 
-    /// Delivers the run to the next of its sessions, as many as `budget` deliveries are, and says
-    /// how many deliveries that were.
-    fn deliver_run<S: Streams>(
+    /// Delivers the run to the next of its sessions, as many as `budget` has deliveries for.
+    fn deliver_run<S: Streams, C: Clock>(
         &mut self,
-        budget: usize,
+        budget: &mut Budget,
         streams: &mut S,
         dirty: &mut FlowSet,
         counters: &Counters,
-    ) -> usize {
+        meter: &LatencyMeter<'_, C>,
+    ) {
         let sessions = self.topic.members().len();
         let evicted_before = self.evicted.len();
         let mut due = 0;
-        let flows_max = (budget / self.run.len()).clamp(1, UNSENT_MAX - dirty.len());
+        let mut flows_max = (budget.deliveries / self.run.len()).clamp(1, UNSENT_MAX - dirty.len());
+        // What stands behind the run may share segments with it.
+        let together = self.run.together().filter(|_| self.inbox.is_empty());
+        if together.is_some() {
+            flows_max = flows_max.min(budget.at_once);
+        }
+        let (messages, mut at_once) = (u32::try_from(self.run.len()).unwrap_or(u32::MAX), 0);
         let flows = self.topic.visit(flows_max);
         let are_far = sessions > NEAR_MAX;
         for (at, &flow) in flows.iter().enumerate() {
-            if are_far && let Some(&next) = flows.get(at + SESSIONS_AHEAD) {
-                streams.prefetch(next);
+            if are_far && let Some(&later) = flows.get(at + SESSIONS_AHEAD) {
+                streams.prefetch(later);
             }
-            let mut mine = self.run.iter().filter(|(.., except)| *except != Some(flow));
-            while let Some(&(frame, length, _)) = mine.next() {
+            if let Some(bytes) = together {
+                if are_far && let Some(&next) = flows.get(at + FLUSHES_AHEAD) {
+                    streams.prefetch_flush(next, bytes.len());
+                }
+                if self.run.is_whole_for(flow) && streams.deliver(flow, messages, bytes) {
+                    at_once += 1;
+                    if at_once % FLUSHES_PER_CLOCK_READING == 0 {
+                        meter.note(self.run.published(), FLUSHES_PER_CLOCK_READING);
+                    }
+                    continue;
+                }
+            }
+            let mut mine = self.run.of(flow);
+            while let Some(message) = mine.next() {
                 due += 1;
-                let message = (frame, length as usize);
+                let message = (message.frame, message.length as usize);
                 match offer(streams, flow, message, sessions, &self.limits, counters) {
                     Admission::Queued | Admission::Drop => {}
                     Admission::Disconnect => {
@@ -220,16 +242,19 @@ impl Hub {
             }
             dirty.insert(flow);
         }
+        meter.note(self.run.published(), at_once % FLUSHES_PER_CLOCK_READING);
+        let sent = u64::from(at_once) * u64::from(messages);
         if self.topic.round_is_over() {
-            for (frame, ..) in self.run.drain(..) {
-                streams.release(frame);
-            }
+            self.run.end(streams);
         }
         for flow in &self.evicted[evicted_before..] {
             self.topic.leave(*flow);
         }
-        counters.deliveries_due.add(due);
-        usize::try_from(due).unwrap_or(usize::MAX).max(1)
+        counters.deliveries_due.add(due + sent);
+        counters.deliveries_sent.add(sent);
+        budget.at_once -= at_once as usize;
+        let cost = usize::try_from(due + sent).unwrap_or(usize::MAX).max(1);
+        budget.deliveries = budget.deliveries.saturating_sub(cost);
     }
 
     fn deliver_to_one<S: Streams>(

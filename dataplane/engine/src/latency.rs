@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use hioload_buffer::Frame;
 
-use crate::moment::Moment;
+use crate::moment::{Epoch, Moment};
+use crate::worker::Clock;
 
 /// A message that is on its way, and when it was published.
 #[derive(Clone, Debug)]
@@ -59,6 +60,23 @@ impl Latency {
         self.sum_bits.store(sum.to_bits(), Ordering::Relaxed);
         if nanos > self.max_nanos.load(Ordering::Relaxed) {
             self.max_nanos.store(nanos, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Notes of what was sent how long it had been on its way.
+pub(crate) struct LatencyMeter<'a, C> {
+    pub(crate) clock: &'a C,
+    pub(crate) epoch: Epoch,
+    pub(crate) latency: &'a Latency,
+}
+
+impl<C: Clock> LatencyMeter<'_, C> {
+    /// Messages that were published at these moments are written now, each to `count` sessions.
+    pub(crate) fn note(&self, published: impl Iterator<Item = Moment>, count: u32) {
+        if count > 0 {
+            let now = self.epoch.moment(self.clock.now());
+            published.for_each(|published| self.latency.record(published, now, count));
         }
     }
 }

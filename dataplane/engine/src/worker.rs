@@ -29,7 +29,7 @@ use crate::flow_set::FlowSet;
 use crate::flow_table::FlowTable;
 use crate::handler::Handler;
 use crate::hub::{BacklogLimits, Hub};
-use crate::latency::{Latency, Publication};
+use crate::latency::{Latency, LatencyMeter, Publication};
 use crate::mesh::MeshPort;
 use crate::moment::{Epoch, Moment};
 use crate::rate::{Rate, SessionRates};
@@ -41,16 +41,16 @@ use crate::unread::Unread;
 /// Flows read in one turn.
 const READS_PER_TURN: usize = 64;
 /// Flows flushed in one turn.
-const FLUSHES_PER_TURN: usize = 1024;
+pub(crate) const FLUSHES_PER_TURN: usize = 1024;
 /// Flows ahead of the one in hand whose queues are fetched into the caches, and what else a flush
 /// of them needs.
 const QUEUES_AHEAD: usize = 16;
-const FLUSHES_AHEAD: usize = 6;
+pub(crate) const FLUSHES_AHEAD: usize = 6;
 /// So many flows stay in the caches by themselves.
 pub(crate) const NEAR_MAX: usize = 128;
 /// Flushes whose messages count as sent at the same moment, that of the last one. A fan-out takes
 /// longer than a turn's one reading of the clock would tell, and one per flush would cost more.
-const FLUSHES_PER_CLOCK_READING: usize = 16;
+pub(crate) const FLUSHES_PER_CLOCK_READING: u32 = 16;
 /// Deadlines are kept to this precision.
 const TIMER_TICK: Duration = Duration::from_millis(10);
 
@@ -322,8 +322,9 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     }
 
     fn fan_out(&mut self) {
-        let Self { hub, streams, connections, dirty, cx, .. } = self;
-        hub.fan_out(streams, connections, dirty, &cx.counters);
+        let Self { hub, streams, connections, dirty, cx, clock, latency, .. } = self;
+        let meter = LatencyMeter { clock, epoch: cx.epoch, latency };
+        hub.fan_out(streams, connections, dirty, &cx.counters, &meter);
         while let Some(flow) = self.hub.pop_evicted() {
             self.evict(flow);
         }
@@ -334,14 +335,15 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         self.note_latency();
         let mut messages_sent = 0;
         let are_far = self.connections.len() > NEAR_MAX;
-        for number in 1..=self.dirty.len().min(FLUSHES_PER_TURN) {
+        let mut since_reading = 0;
+        for _ in 0..self.dirty.len().min(FLUSHES_PER_TURN) {
             let Some(flow) = self.dirty.pop() else { break };
             if are_far {
                 if let Some(later) = self.dirty.ahead(QUEUES_AHEAD) {
                     self.streams.prefetch(later);
                 }
                 if let Some(next) = self.dirty.ahead(FLUSHES_AHEAD) {
-                    self.streams.prefetch_flush(next);
+                    self.streams.prefetch_flush(next, 0);
                 }
             }
             let flushed = self.streams.flush(flow);
@@ -352,7 +354,9 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
                 FlushState::More => self.dirty.insert(flow),
                 FlushState::Lost(_) => self.give_up(flow, EndCause::Transport),
             }
-            if number.is_multiple_of(FLUSHES_PER_CLOCK_READING) {
+            since_reading += 1;
+            if since_reading == FLUSHES_PER_CLOCK_READING {
+                since_reading = 0;
                 self.note_latency();
             }
         }

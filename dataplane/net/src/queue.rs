@@ -49,6 +49,13 @@ impl Queue {
         Backlog { messages: self.messages, controls: self.controls, bytes: self.bytes }
     }
 
+    /// Counts messages that were sent past the queue, which was empty.
+    #[inline]
+    pub(crate) fn count_sent(&mut self, messages: u32, bytes: usize) {
+        self.messages_sent += u64::from(messages);
+        self.bytes_sent += bytes as u64;
+    }
+
     pub(crate) fn messages_sent(&self) -> u64 {
         self.messages_sent
     }

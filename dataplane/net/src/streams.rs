@@ -240,9 +240,23 @@ pub trait Streams {
     /// caches meanwhile.
     fn prefetch(&self, _flow: FlowId) {}
 
-    /// Says that `flow` is flushed very soon, and that [`prefetch`](Self::prefetch) was called a
-    /// while ago: what else is needed can come.
-    fn prefetch_flush(&self, _flow: FlowId) {}
+    /// Says that `flow` is flushed very soon, or [`deliver`](Self::deliver)ed so many bytes, and that
+    /// [`prefetch`](Self::prefetch) was called a while ago: what else is needed can come.
+    fn prefetch_flush(&self, _flow: FlowId, _bytes: usize) {}
+
+    /// The most bytes that [`deliver`](Self::deliver) takes; 0 where all goes through the queues.
+    fn deliver_bytes_max(&self) -> usize {
+        0
+    }
+
+    /// Hands `messages` whole messages, one behind the other in `bytes`, to the transport at once:
+    /// where nothing waits in the flow's queue and the transport takes all of them. Says whether it
+    /// did; where it says `false`, nothing has happened.
+    ///
+    /// They are not among those that [`take_sent`](Self::take_sent) tells of.
+    fn deliver(&mut self, _flow: FlowId, _messages: u32, _bytes: &[u8]) -> bool {
+        false
+    }
 
     /// Bytes of the flow that the transport has taken since it was opened, control frames and
     /// responses included.

@@ -5,11 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hioload_buffer::{Frame as Message, Pool, PoolOptions};
 use hioload_mem::Arena;
 use hioload_net::{
-    Event, FlowId, FlowLimit, FlushState, HashKey, Idle, PortOptions, Routers, StackOptions,
-    StackPort, StackStats, StackStreams, StackWaker, Streams,
+    Event, FlowId, FlowLimit, HashKey, Idle, PortOptions, Routers, StackOptions, StackPort,
+    StackStats, StackStreams, StackWaker, Streams,
 };
 
 use crate::clients::{Clients, SERVER, SERVER_PORT};
@@ -17,7 +16,7 @@ use crate::wire::{Port, Wire};
 use crate::{ACKS_TOGETHER, Cost, FLOWS_TOGETHER, RECEIVE_RING_BYTES, SEND_RING_BYTES};
 
 /// As the worker has it.
-const QUEUES_AHEAD: usize = 16;
+const SLOTS_AHEAD: usize = 24;
 const FLUSHES_AHEAD: usize = 6;
 
 pub(crate) fn streams<'a>(
@@ -57,21 +56,19 @@ pub(crate) struct Alone<'a> {
     events: Vec<Event>,
     wire: Rc<RefCell<Wire>>,
     clients: Clients,
-    message: Message,
+    message: Vec<u8>,
 }
 
 impl<'a> Alone<'a> {
     pub(crate) fn new(arena: &'a Arena, count: usize, message: &[u8]) -> Self {
         let wire = Rc::new(RefCell::new(Wire::default()));
-        let mut buffer = Pool::new(PoolOptions::default()).get(message.len());
-        buffer.copy_from_slice(message);
         let mut this = Self {
             streams: streams(arena, count, &wire),
             flows: Vec::new(),
             events: Vec::new(),
             wire,
             clients: Clients::new(count, true),
-            message: buffer.freeze(),
+            message: message.to_vec(),
         };
         for number in 0..count {
             this.clients.connect(number, &mut this.wire.borrow_mut());
@@ -89,20 +86,15 @@ impl<'a> Alone<'a> {
         for first in (0..self.flows.len()).step_by(FLOWS_TOGETHER) {
             let last = self.flows.len().min(first + FLOWS_TOGETHER);
             let start = Instant::now();
-            let message = self.streams.hold(self.message.clone(), 0);
             for number in first..last {
-                if let Some(later) = self.flows.get(number + QUEUES_AHEAD) {
+                if let Some(later) = self.flows.get(number + SLOTS_AHEAD) {
                     self.streams.prefetch(*later);
                 }
                 if let Some(next) = self.flows.get(number + FLUSHES_AHEAD) {
-                    self.streams.prefetch_flush(*next);
+                    self.streams.prefetch_flush(*next, self.message.len());
                 }
-                self.streams.enqueue(self.flows[number], message);
-                let flushed = self.streams.flush(self.flows[number]);
-                assert_eq!((flushed.messages, flushed.state), (1, FlushState::Drained));
+                assert!(self.streams.deliver(self.flows[number], 1, &self.message));
             }
-            self.streams.release(message);
-            self.streams.take_sent(|_, _| {});
             cost.out += start.elapsed();
             self.clients.take_in(&mut self.wire.borrow_mut(), &[]);
         }

@@ -9,4 +9,5 @@ mod random;
 mod rates;
 mod scene;
 mod slow;
+mod together;
 mod workers;

@@ -118,7 +118,8 @@ impl<P: FramePort> StackStreams<'_, P> {
     }
 
     /// A socket has given up its peer, which has said nothing for too long.
-    fn note_silence(&mut self, id: FlowId) {
+    #[cold]
+    pub(super) fn note_silence(&mut self, id: FlowId) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         flow.timed_out = true;
         match flow.stage {

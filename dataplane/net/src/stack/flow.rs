@@ -117,11 +117,26 @@ impl<'a> Flow<'a> {
     }
 
     /// Has what a flush needs come into the caches: the socket, and the send ring as far as what is
-    /// queued reaches. It is filled from its beginning where all that was sent is acknowledged.
+    /// queued reaches, and `bytes` more. It is filled from its beginning where all that was sent is
+    /// acknowledged.
     #[inline]
-    pub(crate) fn prefetch_flush(&self) {
+    pub(crate) fn prefetch_flush(&self, bytes: usize) {
         self.prefetch_socket();
-        self.ring.prefetch(self.queue.backlog().bytes.min(RING_PREFETCH_BYTES_MAX));
+        let bytes = self.queue.backlog().bytes.saturating_add(bytes);
+        self.ring.prefetch(bytes.min(RING_PREFETCH_BYTES_MAX));
+    }
+
+    /// Copies all of `bytes` into the send ring where it has room for that and nothing waits to go
+    /// first, and says whether it did.
+    #[inline]
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> bool {
+        if self.stage != Stage::Open || self.finish != Finish::NotAsked || !self.queue.is_empty() {
+            return false;
+        }
+        let socket = self.socket_mut();
+        let room = socket.send_capacity() - socket.send_queue();
+        // Where a socket takes some it takes as much as there is room for.
+        bytes.len() <= room && socket.send_slice(bytes).is_ok_and(|sent| sent == bytes.len())
     }
 
     /// The receive window as a segment says it. That the peer scales windows is not known here: where

@@ -151,10 +151,35 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         self.flows.prefetch(id);
     }
 
-    fn prefetch_flush(&self, id: FlowId) {
+    fn prefetch_flush(&self, id: FlowId, bytes: usize) {
         if let Some(flow) = self.flows.get(id) {
-            flow.prefetch_flush();
+            flow.prefetch_flush(bytes);
         }
+    }
+
+    fn deliver_bytes_max(&self) -> usize {
+        self.options.send_ring_bytes
+    }
+
+    fn deliver(&mut self, id: FlowId, messages: u32, bytes: &[u8]) -> bool {
+        let Self { flows, ports, now, at, .. } = self;
+        let Some(flow) = flows.get_mut(id) else { return false };
+        if !flow.put(bytes) {
+            return false;
+        }
+        flow.queue.count_sent(messages, bytes.len());
+        flow.unsent += u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let (sent, is_due) = send_new(flow, &mut ports[flow.key.port()], (*now, *at));
+        let is_given_up = !flow.socket().is_open();
+        self.counters.bytes_out += bytes.len() as u64;
+        self.count_sent(sent);
+        if is_given_up {
+            // At this moment: its end will be read.
+            self.note_silence(id);
+        } else if is_due {
+            self.schedule(id);
+        }
+        true
     }
 
     fn bytes_sent(&self, id: FlowId) -> u64 {

@@ -89,6 +89,34 @@ fn messages_that_wait_together_leave_in_as_few_segments_as_they_fit_into() {
 }
 
 #[test]
+fn what_is_delivered_at_once_is_taken_whole_behind_nothing_that_waits_or_not_at_all() {
+    let arena = arena();
+    let mut scene = Scene::new(&arena);
+    let (flow, client) = scene.connect();
+    scene.turns(10);
+    let before = scene.streams.stack_counters().segments_out;
+    assert!(scene.streams.deliver(flow, 2, b"two messages"));
+    assert_eq!(scene.streams.stack_counters().segments_out - before, 1);
+    assert_eq!((scene.streams.messages_sent(flow), scene.streams.bytes_sent(flow)), (2, 12));
+    assert!(!scene.streams.deliver(flow, 1, &[b'x'; 2037]), "the ring has 2,036 bytes of room");
+    assert!(scene.streams.deliver(flow, 1, &[b'x'; 2036]));
+
+    scene.queue(flow, b"waits");
+    assert_eq!(scene.streams.flush(flow).state, FlushState::Blocked);
+    assert_eq!(scene.hears(client, 2048).len(), 2048);
+    assert!(!scene.streams.deliver(flow, 1, b"behind"), "that would overtake");
+    assert_eq!(scene.streams.flush(flow).state, FlushState::Drained);
+    assert!(scene.streams.deliver(flow, 1, b"behind"));
+    assert_eq!(scene.hears(client, 11), b"waitsbehind");
+    assert_eq!((scene.streams.messages_sent(flow), scene.streams.bytes_sent(flow)), (5, 2059));
+
+    scene.streams.finish(flow);
+    assert!(!scene.streams.deliver(flow, 1, b"too late"));
+    scene.streams.close(flow);
+    assert!(!scene.streams.deliver(flow, 1, b"too late"));
+}
+
+#[test]
 fn a_talkative_client_leaves_no_more_deadlines_than_a_silent_one() {
     let arena = arena();
     let mut scene = Scene::new(&arena);
