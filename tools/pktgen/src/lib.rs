@@ -20,6 +20,7 @@
 //!   reader of what servers send
 //! - `process`, `limits`: CPU and memory of the server, descriptors of this process
 //! - `admin`, `server`: asks an appliance what it counts, and what that was in the measurement
+//! - `series`: how the run went over time
 //! - `report`, `progress`: what people and programs see
 //!
 //! No code is shared with the appliance: upgrade and framing are the client's side of RFC 6455,
@@ -47,6 +48,7 @@ mod process;
 mod progress;
 mod report;
 mod run;
+mod series;
 mod server;
 mod shared;
 mod transport;

@@ -1,12 +1,13 @@
 //! What a run found out: as a table for people, or as one line of JSON.
 
-use std::fmt;
+mod text;
 
 use serde::Serialize;
 
 use crate::check::{Offence, Offences};
 use crate::latency::{Latency, Summary};
 use crate::plan::{Load, Plan, Scenario};
+use crate::series::Point;
 use crate::server::ServerFigures;
 
 /// Names end in their unit. A field is `null` where the mode has no such figure. `README.md` of
@@ -25,6 +26,8 @@ pub(crate) struct Report {
     window: Option<u32>,
     rate_per_s: Option<f64>,
     measured_s: f64,
+    measured_from_s: Option<f64>,
+    measured_to_s: Option<f64>,
     messages: Option<u64>,
     deliveries: Option<u64>,
     deliveries_per_s: Option<f64>,
@@ -57,10 +60,11 @@ pub(crate) struct Report {
     slow_disconnected: u64,
     examples: Vec<String>,
     error: Option<String>,
+    series: Vec<Point>,
 }
 
 /// What was counted while the run went on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Measurement {
     pub(crate) seconds: f64,
     /// Deliveries, or connections in connect mode.
@@ -69,6 +73,13 @@ pub(crate) struct Measurement {
     pub(crate) connects: u64,
     pub(crate) client_cpu_s: Option<f64>,
     pub(crate) server: Option<ServerUse>,
+    /// By the server's own account.
+    pub(crate) figures: ServerFigures,
+    /// Beginning and end in seconds since the run began.
+    pub(crate) from_s: Option<f64>,
+    pub(crate) to_s: Option<f64>,
+    /// Of the whole run.
+    pub(crate) series: Vec<Point>,
 }
 
 /// What the server took of its host.
@@ -96,13 +107,7 @@ pub(crate) struct Results {
 
 impl Report {
     #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
-    pub(crate) fn new(
-        plan: &Plan,
-        address: String,
-        run: &Measurement,
-        server: ServerFigures,
-        results: Results,
-    ) -> Self {
+    pub(crate) fn new(plan: &Plan, address: String, run: Measurement, results: Results) -> Self {
         let per_s = |count: u64| if run.seconds > 0.0 { count as f64 / run.seconds } else { 0.0 };
         let share = |cpu_s: f64| (run.seconds > 0.0).then(|| cpu_s / run.seconds);
         let each = |amount: f64| (run.measured > 0).then(|| amount / run.measured as f64);
@@ -134,6 +139,8 @@ impl Report {
             window: plan.load().and_then(Load::window),
             rate_per_s: plan.load().and_then(Load::rate),
             measured_s: run.seconds,
+            measured_from_s: run.from_s,
+            measured_to_s: run.to_s,
             messages: has_messages.then_some(run.published),
             deliveries,
             deliveries_per_s: deliveries.map(per_s),
@@ -153,7 +160,7 @@ impl Report {
             server_rss_before_bytes: run.server.map(|server| server.rss_before_bytes),
             server_rss_bytes: run.server.map(|server| server.rss_bytes),
             server_rss_bytes_per_connection: run.server.and_then(of_connection),
-            server,
+            server: run.figures,
             ok: offences.total() == 0 && results.failure.is_none(),
             lost: offences.count(Offence::Lost),
             duplicated: offences.count(Offence::Duplicated),
@@ -165,6 +172,7 @@ impl Report {
             slow_disconnected: results.slow_disconnected,
             examples: offences.examples,
             error: results.failure,
+            series: run.series,
         }
     }
 
@@ -196,80 +204,4 @@ impl Report {
             ("disconnected", self.disconnected),
         ]
     }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mode, target, connections, threads, slow, .. } = self;
-        let thread_s = if *threads == 1 { "thread" } else { "threads" };
-        write!(f, "{mode} at {target}: {connections} connections on {threads} {thread_s}")?;
-        if *slow > 0 {
-            write!(f, ", {slow} of them slow ({} disconnected)", self.slow_disconnected)?;
-        }
-        writeln!(f)?;
-        let mut row = |name: &str, value: String| writeln!(f, "  {name:<24}{value}");
-        row("measured", format!("{:.2} s", self.measured_s))?;
-        if let (Some(messages), Some(deliveries), Some(rate)) =
-            (self.messages, self.deliveries, self.deliveries_per_s)
-        {
-            row("messages", messages.to_string())?;
-            row("deliveries", format!("{deliveries}, {rate:.0} a second"))?;
-        }
-        let connects = self.connects;
-        row(
-            "connects",
-            match self.connects_per_s {
-                Some(rate) => format!("{connects}, {rate:.0} a second"),
-                None => connects.to_string(),
-            },
-        )?;
-        for (name, summary) in [
-            ("latency", &self.latency_us),
-            ("TCP connect", &self.tcp_connect_us),
-            ("upgrade", &self.upgrade_us),
-        ] {
-            if let Some(summary) = summary {
-                row(name, summary.to_string())?;
-            }
-        }
-        for (name, value) in [
-            ("server CPU", self.server_cpu_share.map(percent)),
-            (
-                "server CPU per delivery",
-                self.server_cpu_ns_per_delivery.map(|ns| format!("{ns:.0} ns")),
-            ),
-            (
-                "server CPU per connect",
-                self.server_cpu_us_per_connect.map(|us| format!("{us:.1} us")),
-            ),
-            ("server memory", self.server_rss_bytes.map(|bytes| format!("{} KiB", bytes / 1024))),
-            (
-                "  per connection",
-                self.server_rss_bytes_per_connection.map(|bytes| format!("{bytes:.0} bytes")),
-            ),
-            ("client CPU", self.client_cpu_share.map(percent)),
-            (
-                "client CPU per delivery",
-                self.client_cpu_ns_per_delivery.map(|ns| format!("{ns:.0} ns")),
-            ),
-        ] {
-            if let Some(value) = value {
-                row(name, value)?;
-            }
-        }
-        for (name, value) in self.server.rows() {
-            row(name, value)?;
-        }
-        let all_is_well = match self.deliveries {
-            Some(_) => "every message once, in order and whole",
-            None => "all connections as they should be",
-        };
-        let verdict = self.verdict().map(|verdict| format!("FAILED: {verdict}"));
-        row("checks", verdict.unwrap_or_else(|| all_is_well.to_owned()))?;
-        self.examples.iter().try_for_each(|example| row("", example.clone()))
-    }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} % of a core", share * 100.0)
 }

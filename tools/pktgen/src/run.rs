@@ -14,6 +14,7 @@ use crate::plan::{Load, Plan, Until};
 use crate::process::Process;
 use crate::progress::Progress;
 use crate::report::{Measurement, Report, Results, ServerUse};
+use crate::series::Recorder;
 use crate::server::{Reading, ServerFigures};
 use crate::shared::{Phase, Shared, Sums};
 
@@ -45,17 +46,19 @@ pub(crate) fn conduct(plan: Plan) -> Result<Report, String> {
         progress: Progress::new(),
         measurement: Measurement::default(),
         rss_before_bytes,
-        figures: ServerFigures::default(),
+        series: Recorder::new(),
     };
     if let Err(reason) = conductor.run() {
         shared.fail(|| reason);
         conductor.settle();
     }
     conductor.close();
-    let Conductor { progress, measurement, figures, .. } = conductor;
+    let Conductor { progress, mut measurement, series, .. } = conductor;
     drop(progress);
+    measurement.series = series.points();
+    (measurement.from_s, measurement.to_s) = shared.measured_s();
     let results = results(&shared, fleet);
-    Ok(Report::new(&shared.plan, address.to_string(), &measurement, figures, results))
+    Ok(Report::new(&shared.plan, address.to_string(), measurement, results))
 }
 
 /// The admin interface, which answers.
@@ -94,7 +97,7 @@ struct Conductor<'a> {
     progress: Progress,
     measurement: Measurement,
     rss_before_bytes: u64,
-    figures: ServerFigures,
+    series: Recorder,
 }
 
 /// Both sides' use of the CPU up to a moment.
@@ -158,7 +161,7 @@ impl Conductor<'_> {
     }
 
     /// Waits until all that was sent has arrived, or all connections have ended.
-    fn drain(&self) -> Result<(), String> {
+    fn drain(&mut self) -> Result<(), String> {
         if self.shared.plan.is_connect() {
             let begun = self.shared.sums().under_way;
             let done = |sums: &Sums| (begun.saturating_sub(sums.under_way), begun);
@@ -175,7 +178,7 @@ impl Conductor<'_> {
     }
 
     /// Lets the run go on for a time, unless something is sent and nothing arrives.
-    fn hold(&self, phase: &str, duration: Duration) -> Result<(), String> {
+    fn hold(&mut self, phase: &str, duration: Duration) -> Result<(), String> {
         let began = Instant::now();
         let mut watch = Watch::new(self.shared.plan.timeout + GRACE);
         loop {
@@ -185,7 +188,7 @@ impl Conductor<'_> {
             }
             self.progress.show(phase, millis(elapsed), millis(duration));
             self.failure()?;
-            let sums = self.shared.sums();
+            let sums = self.look();
             let (settled, sent) = self.deliveries(&sums);
             let is_waiting = settled < sent || self.shared.plan.is_connect();
             if watch.is_over(settled + sums.handshakes) && is_waiting {
@@ -202,14 +205,14 @@ impl Conductor<'_> {
 
     /// Waits until all of something is done, as long as there is progress.
     fn wait(
-        &self,
+        &mut self,
         phase: &str,
         what: &str,
         done: impl Fn(&Sums) -> (u64, u64),
     ) -> Result<(), String> {
         let mut watch = Watch::new(self.shared.plan.timeout + GRACE);
         loop {
-            let sums = self.shared.sums();
+            let sums = self.look();
             let (part, all) = done(&sums);
             if part >= all {
                 return Ok(());
@@ -225,6 +228,13 @@ impl Conductor<'_> {
         }
     }
 
+    /// The threads' counters, which become a point of the series if it is time for one.
+    fn look(&mut self) -> Sums {
+        let (shared, sums) = (self.shared, self.shared.sums());
+        self.series.look(shared.now_ns(), &sums, || shared.published_total());
+        sums
+    }
+
     /// In the open loop a message may be due much later than the one before has arrived.
     fn is_between_messages(&self, sums: &Sums) -> bool {
         let is_open_loop = matches!(self.shared.plan.load(), Some(Load::Rate(_)));
@@ -233,11 +243,12 @@ impl Conductor<'_> {
     }
 
     /// After a failure: lets what is under way arrive, so that it is not taken for lost.
-    fn settle(&self) {
+    fn settle(&mut self) {
         self.enter(Phase::Drain);
         let mut watch = Watch::new(self.shared.plan.timeout.min(SETTLE_MAX));
         loop {
-            let (settled, sent) = self.deliveries(&self.shared.sums());
+            let sums = self.look();
+            let (settled, sent) = self.deliveries(&sums);
             if settled >= sent || watch.is_over(settled) {
                 return;
             }
@@ -259,13 +270,13 @@ impl Conductor<'_> {
     }
 
     /// Ends all connections in order, for a while at most, and then the threads.
-    fn close(&self) {
+    fn close(&mut self) {
         self.enter(Phase::Close);
         // What a run that went wrong leaves open is not worth much patience.
         let patience = self.shared.plan.timeout.min(Duration::from_secs(5));
         let mut watch = Watch::new(patience);
         loop {
-            let open = self.shared.sums().open;
+            let open = self.look().open;
             if open == 0 || watch.is_over(open) {
                 break;
             }
@@ -292,7 +303,7 @@ impl Conductor<'_> {
             published: self.shared.published_total() - published_before,
             connects: sums.handshakes,
             client_cpu_s: generator.map(|(from, to)| to.saturating_sub(from).as_secs_f64()),
-            server: None,
+            ..Measurement::default()
         };
         if let (Some(server), Some(pid)) = (self.server, self.shared.plan.server_pid) {
             self.measurement.server = Some(ServerUse {
@@ -315,7 +326,8 @@ impl Conductor<'_> {
     fn compare(&mut self, from: Option<Reading>) -> Result<(), String> {
         let (plan, to) = (&self.shared.plan, self.counted()?);
         if let (Some(admin), Some(from), Some(to)) = (&plan.admin, from, to) {
-            self.figures = ServerFigures::between(admin, &from, &to, plan.is_connect())?;
+            self.measurement.figures =
+                ServerFigures::between(admin, &from, &to, plan.is_connect())?;
         }
         Ok(())
     }

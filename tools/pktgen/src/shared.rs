@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::plan::{Load, Plan, Scenario, Until};
 
@@ -153,6 +153,15 @@ impl Shared {
 
     pub(crate) fn end_measuring(&self) {
         self.measured_to_ns.store(self.now_ns(), Ordering::Release);
+    }
+
+    /// Beginning and end of the measurement in seconds since the run began, if they have come.
+    pub(crate) fn measured_s(&self) -> (Option<f64>, Option<f64>) {
+        let seconds = |at_ns: &AtomicU64| {
+            let at_ns = at_ns.load(Ordering::Acquire);
+            (at_ns != NEVER).then(|| Duration::from_nanos(at_ns).as_secs_f64())
+        };
+        (seconds(&self.measured_from_ns), seconds(&self.measured_to_ns))
     }
 
     /// Whether one more may begin. What comes before the measurement takes no ticket.

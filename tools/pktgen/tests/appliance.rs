@@ -82,6 +82,27 @@ fn the_open_loop_sends_as_many_as_it_was_told() {
 }
 
 #[test]
+fn a_run_is_told_over_time() {
+    let flags = "broadcast --connections 5 --rate 1000 --warmup 100ms --duration 1s";
+    let ran = run_against(Broadcast, flags);
+    let series = ran.json["series"].as_array().expect("a list");
+    let of = |name: &str| -> Vec<f64> {
+        series.iter().map(|point| point[name].as_f64().expect("a number")).collect()
+    };
+    let ends = of("at_s");
+    assert!(ends.is_sorted() && ends.len() >= 5, "{ran:?}");
+    // What was counted is all in it, but for what came after the last point.
+    let lengths = std::iter::once(&0.0).chain(&ends).zip(&ends).map(|(from, to)| to - from);
+    let deliveries: f64 =
+        of("deliveries_per_s").iter().zip(lengths).map(|(rate, length)| rate * length).sum();
+    assert!((1000.0..=6500.0).contains(&deliveries), "{deliveries} deliveries in {ran:?}");
+    assert!(series.iter().any(|point| point["open"] == 5), "{ran:?}");
+    let (from, to) = (&ran.json["measured_from_s"], &ran.json["measured_to_s"]);
+    let measured = to.as_f64().expect("a number") - from.as_f64().expect("a number");
+    assert!((1.0..5.0).contains(&measured), "{ran:?}");
+}
+
+#[test]
 fn slow_clients_read_nothing_and_nobody_waits_for_them() {
     let appliance = appliance(Broadcast, |config| config.broadcast.backlog_messages_max = 100);
     // 16 MiB: more than the buffers of a socket take.
