@@ -112,12 +112,16 @@ impl<P: FramePort> Attached<P> {
 
     /// Sends what follows to `link`, or to whoever has taken the place of its router.
     #[inline]
-    pub(crate) fn aim(&mut self, now: Instant, mut link: Link, router: Option<RouterId>) {
-        if let Some(mac) = router.and_then(|router| self.options.routers.mac(router)) {
-            link = link.with_mac(mac);
-        }
+    pub(crate) fn aim(&mut self, now: Instant, link: Link, router: Option<RouterId>) {
         self.output.now = now;
-        self.output.link = link;
+        self.output.link = self.way_to(link, router);
+    }
+
+    /// The same station, or whoever has taken the place of its router.
+    #[inline]
+    pub(crate) fn way_to(&self, link: Link, router: Option<RouterId>) -> Link {
+        let mac = router.and_then(|router| self.options.routers.mac(router));
+        mac.map_or(link, |mac| link.with_mac(mac))
     }
 
     /// Answers a packet that belongs to no connection: an echo request, or a segment, which gets a

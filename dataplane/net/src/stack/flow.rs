@@ -7,6 +7,7 @@ use smoltcp::time::Instant;
 
 use super::link::Link;
 use super::options::RouterId;
+use super::packet::Segment;
 use super::rings::Wired;
 use super::table::FlowKey;
 use crate::queue::Queue;
@@ -40,6 +41,8 @@ pub(crate) struct Flow<'a> {
     pub(crate) timed_out: bool,
     /// Bytes in the send ring that have not been sent once.
     pub(crate) unsent: u32,
+    /// Behind the last byte of the peer's that was read.
+    pub(crate) read_until: u32,
     /// Behind the last byte that was sent, and the last acknowledgement that was.
     pub(crate) sent_until: u32,
     pub(crate) acknowledged: u32,
@@ -79,6 +82,7 @@ impl<'a> Flow<'a> {
         key: FlowKey,
         link: Link,
         router: Option<RouterId>,
+        syn: &Segment,
     ) -> Self {
         Self {
             set,
@@ -93,6 +97,8 @@ impl<'a> Flow<'a> {
             touched: false,
             timed_out: false,
             unsent: 0,
+            // What comes with a SYN is not taken.
+            read_until: syn.sequence.wrapping_add(1),
             sent_until: 0,
             acknowledged: 0,
             wake_at: NEVER,
@@ -142,11 +148,29 @@ impl<'a> Flow<'a> {
     /// The receive window as a segment says it. That the peer scales windows is not known here: where
     /// it does not, this is less than there is, until the next segment.
     pub(crate) fn window(&self) -> u16 {
-        let socket = self.socket();
-        let capacity = socket.recv_capacity();
+        let capacity = self.socket().recv_capacity();
         // As `smoltcp` has it: the least shift with which 16 bits can say the whole ring.
         let shift = (usize::BITS - capacity.leading_zeros()).saturating_sub(u16::BITS);
-        u16::try_from((capacity - socket.recv_queue()) >> shift).unwrap_or(u16::MAX)
+        u16::try_from(self.window_bytes() >> shift).unwrap_or(u16::MAX)
+    }
+
+    /// Bytes that the peer may send.
+    pub(crate) fn window_bytes(&self) -> usize {
+        let socket = self.socket();
+        socket.recv_capacity() - socket.recv_queue()
+    }
+
+    /// The next sequence number of the peer's (RCV.NXT of RFC 9293 section 3.3.1); it says nothing in
+    /// a closed connection.
+    pub(crate) fn receive_next(&self) -> u32 {
+        let socket = self.socket();
+        let fin = match socket.state() {
+            State::CloseWait | State::LastAck | State::Closing | State::TimeWait => 1,
+            _ => 0,
+        };
+        // Rings are not as long as half of all numbers.
+        let unread = u32::try_from(socket.recv_queue()).unwrap_or(u32::MAX);
+        self.read_until.wrapping_add(unread).wrapping_add(fin)
     }
 
     pub(crate) fn state(&self) -> State {

@@ -2,7 +2,6 @@
 
 use smoltcp::socket::tcp::State;
 
-use super::StackStreams;
 use super::counters::DropReason;
 use super::device::IpDevice;
 use super::flow::Stage;
@@ -11,14 +10,12 @@ use super::link::{EtherType, Header, Link, LinkError};
 use super::packet::{self, Content, Flags, PacketError, Segment};
 use super::reply::Numbers;
 use super::table::{Entry, FlowKey, KeyHash};
+use super::{StackStreams, challenge};
 use crate::{BURST_MAX, Event, FramePort, PortFrame, RxChecksum};
 
 /// Frames that a turn takes in of a port, about, at most: a turn sends a thousand segments, and
 /// each may have to be acknowledged.
 const FRAMES_PER_TURN: usize = 256;
-
-/// Between two answers to segments that would begin anew what there is.
-const CHALLENGE_INTERVAL: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(1);
 
 /// No place of a flow.
 const NOWHERE: u32 = u32::MAX;
@@ -270,18 +267,9 @@ impl<P: FramePort> StackStreams<'_, P> {
             return false;
         };
         let attached = &mut ports[key.port()];
-        if segment.flags.is_opening() && flow.stage != Stage::HalfOpen {
-            // RFC 5961 section 4: a peer that has begun anew will answer by a reset. Not to each,
-            // as strangers can send them (section 7).
-            if *at >= flow.challenge_at {
-                flow.challenge_at = *at + CHALLENGE_INTERVAL;
-                let numbers = Numbers {
-                    sequence: flow.sent_until,
-                    acknowledged: flow.acknowledged,
-                    window: flow.window(),
-                };
-                attached.acknowledge(*now, link, key, numbers);
-            }
+        if segment.flags.has(Flags::SYN | Flags::RST)
+            && challenge::is_held_off(flow, attached, (*now, *at), link, segment)
+        {
             return true;
         }
         // What acknowledges something that was sent, a FIN perhaps, is no guess of a stranger's.
@@ -369,7 +357,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         let is_accepted =
             self.accepting && self.ports[port].is_listening(key.address(), key.local_port());
         if segment.flags.is_opening() && is_accepted {
-            if let Err(reason) = self.open(port, link, packet, key) {
+            if let Err(reason) = self.open(port, link, packet, key, segment) {
                 self.stack_counters.drop(reason);
             }
             return;

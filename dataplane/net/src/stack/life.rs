@@ -12,6 +12,7 @@ use super::counters::DropReason;
 use super::device::{IpDevice, Sent};
 use super::flow::{Flow, NEVER, Stage};
 use super::link::Link;
+use super::packet::Segment;
 use super::rings::{Wired, duration};
 use super::table::{Entry, FlowKey};
 use super::time_wait::Remains;
@@ -30,6 +31,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         link: Link,
         packet: &[u8],
         key: FlowKey,
+        syn: &Segment,
     ) -> Result<(), DropReason> {
         if self.is_crowded() && !(self.options.admit)(key.remote().ip()) {
             return Err(DropReason::NotAdmitted);
@@ -40,7 +42,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         if self.live >= self.options.flows_max || !self.options.flows_in_all.take() {
             return Err(DropReason::FlowsFull);
         }
-        let begun = self.begin(port, link, packet, key);
+        let begun = self.begin(port, link, packet, key, syn);
         if begun.is_err() {
             self.options.flows_in_all.give_back(1);
         }
@@ -54,6 +56,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         link: Link,
         packet: &[u8],
         key: FlowKey,
+        syn: &Segment,
     ) -> Result<(), DropReason> {
         let address = self.ports[port].address(key.address()).map(IpAddress::from);
         let endpoint = IpListenEndpoint { addr: address, port: key.local_port() };
@@ -70,7 +73,7 @@ impl<P: FramePort> StackStreams<'_, P> {
             return Err(DropReason::Malformed);
         }
         let router = attached.router_of(key.remote().ip(), link);
-        let mut flow = Flow::new(wired, key, link, router);
+        let mut flow = Flow::new(wired, key, link, router, syn);
         flow.deadline = self.at + duration(HALF_OPEN_TIME);
         let id = self.flows.insert(flow);
         self.map.insert(&key, Entry::Flow(id.index));

@@ -15,6 +15,7 @@
 //! 2 KiB carries 2 KiB per round trip at most.
 
 mod attached;
+mod challenge;
 mod clock;
 mod counters;
 mod device;

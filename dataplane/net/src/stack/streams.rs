@@ -84,6 +84,8 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
             });
             bytes += read.unwrap_or(0);
         }
+        // A ring holds no more than 32 bits can say.
+        flow.read_until = flow.read_until.wrapping_add(u32::try_from(bytes).unwrap_or(0));
         let state = flow.read_state();
         self.counters.bytes_in += bytes as u64;
         if bytes > 0 {

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use hioload_net::{DropReason, FlushState, FramePort, ReadState, Streams, WireOptions};
+use hioload_net::{DropReason, FlowId, FlushState, FramePort, ReadState, Streams, WireOptions};
+use smoltcp::iface::SocketHandle;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
 
@@ -16,6 +17,17 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
 /// The frame of a SYN from anybody.
 fn syn(source: Ipv4Addr, port: u16, sequence: i32) -> Vec<u8> {
+    forged(source, port, TcpControl::Syn, sequence, None)
+}
+
+/// The frame of a segment without data that says it is from there.
+fn forged(
+    source: Ipv4Addr,
+    port: u16,
+    control: TcpControl,
+    sequence: i32,
+    acknowledged: Option<i32>,
+) -> Vec<u8> {
     let mut frame = vec![0; 14 + 20 + 20];
     frame[..6].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
     frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 2]);
@@ -23,9 +35,9 @@ fn syn(source: Ipv4Addr, port: u16, sequence: i32) -> Vec<u8> {
     let segment = TcpRepr {
         src_port: port,
         dst_port: 80,
-        control: TcpControl::Syn,
+        control,
         seq_number: TcpSeqNumber(sequence),
-        ack_number: None,
+        ack_number: acknowledged.map(TcpSeqNumber),
         window_len: 1000,
         window_scale: None,
         max_seg_size: None,
@@ -85,6 +97,115 @@ fn a_strangers_syn_on_a_connection_is_answered_now_and_then_and_does_it_no_harm(
     scene.station.send(client, b"hello");
     assert_eq!(scene.reads(flow, 5), b"hello");
     assert!(scene.now - begin < Duration::from_millis(2), "{:?}", scene.now - begin);
+}
+
+/// What stands in a frame of TCP over IPv4: its sequence number, and what it acknowledges.
+fn numbers(frame: &[u8]) -> (i32, i32) {
+    let at = |at: usize| i32::from_be_bytes(frame[at..at + 4].try_into().expect("four bytes"));
+    (at(38), at(42))
+}
+
+/// The next sequence number that the server expects of its client.
+fn next_of_client(scene: &mut Scene<'_>, client: SocketHandle, flow: FlowId) -> i32 {
+    scene.station.wire.sent = Some(Vec::new());
+    scene.station.send(client, b"hello");
+    assert_eq!(scene.reads(flow, 5), b"hello");
+    let sent = scene.station.wire.sent.take().expect("what was asked for");
+    numbers(&sent[0]).0.wrapping_add(5)
+}
+
+/// The answers to these frames, one turn after the other.
+fn answers(scene: &mut Scene<'_>, frames: impl IntoIterator<Item = Vec<u8>>) -> Vec<(i32, i32)> {
+    scene.station.wire.seen = Some(Vec::new());
+    for frame in frames {
+        scene.station.wire.send(&frame);
+        scene.turn();
+    }
+    scene.turn();
+    let seen = scene.station.wire.seen.take().expect("what was asked for");
+    seen.iter().map(|frame| numbers(frame)).collect()
+}
+
+#[test]
+fn a_reset_within_the_window_is_answered_now_and_then_and_does_no_harm() {
+    let arena = arena();
+    let mut scene = Scene::new(&arena);
+    let (flow, client) = scene.connect();
+    let next = next_of_client(&mut scene, client, flow);
+    scene.turns(3);
+
+    let reset =
+        |ahead: i32| forged(CLIENT, CLIENT_PORT, TcpControl::Rst, next.wrapping_add(ahead), None);
+    let answered = answers(&mut scene, [1, 2, 500, 1023].map(reset));
+    assert_eq!(answered.iter().map(|it| it.1).collect::<Vec<_>>(), [next]);
+    assert_eq!(scene.read(flow).1, ReadState::Drained);
+    scene.pass(Duration::from_secs(1));
+    assert_eq!(answers(&mut scene, [reset(7)]).len(), 1, "and again a second later");
+
+    // RFC 5961 section 3.2: outside of the window there is no answer, and the next one counts.
+    scene.pass(Duration::from_secs(1));
+    assert_eq!(answers(&mut scene, [-1, 1025, i32::MIN].map(reset)), []);
+    assert_eq!(scene.read(flow).1, ReadState::Drained);
+    assert_eq!(answers(&mut scene, [reset(0)]), []);
+    assert_eq!(scene.read(flow).1, ReadState::Lost(std::io::ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn a_reset_counts_by_what_was_received_whether_it_was_read_or_acknowledged_or_ended() {
+    let arena = arena();
+    let mut scene = Scene::new(&arena);
+    let (flow, client) = scene.connect();
+    let next = next_of_client(&mut scene, client, flow);
+    // Neither read nor acknowledged.
+    scene.station.send(client, b"more");
+    scene.turn();
+    let reset =
+        |ahead: i32| forged(CLIENT, CLIENT_PORT, TcpControl::Rst, next.wrapping_add(ahead), None);
+    let answered = answers(&mut scene, [0, 5].map(reset));
+    assert_eq!(answered.iter().map(|it| it.1).collect::<Vec<_>>(), [next.wrapping_add(4)]);
+    assert_eq!(scene.read(flow), (b"more".to_vec(), ReadState::Drained));
+
+    scene.station.socket(client).close();
+    scene.turns(3);
+    assert_eq!(scene.read(flow).1, ReadState::Ended);
+    answers(&mut scene, [reset(4)]);
+    assert_eq!(scene.read(flow).1, ReadState::Ended);
+    answers(&mut scene, [reset(5)]);
+    assert_eq!(scene.read(flow).1, ReadState::Lost(std::io::ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn a_handshake_is_broken_off_by_the_right_reset_alone() {
+    let arena = arena();
+    let mut scene = Scene::new(&arena);
+    scene.turns(3);
+    let stranger = Ipv4Addr::new(192, 0, 2, 77);
+    scene.station.wire.send(&syn(stranger, 5000, 100));
+    scene.turn();
+    let reset = |sequence| forged(stranger, 5000, TcpControl::Rst, sequence, None);
+    for (sequence, left) in [(102, 1), (100, 1), (101, 0)] {
+        scene.station.wire.send(&reset(sequence));
+        scene.turn();
+        assert_eq!(scene.streams.stack_counters().half_open, left, "{sequence}");
+    }
+}
+
+#[test]
+fn a_syn_that_acknowledges_is_answered_as_well_and_does_no_harm() {
+    let arena = arena();
+    let mut scene = Scene::new(&arena);
+    let (flow, client) = scene.connect();
+    let next = next_of_client(&mut scene, client, flow);
+    scene.turns(3);
+    scene.station.wire.seen = Some(Vec::new());
+    // RFC 5961 section 4.2: whatever its sequence number is.
+    scene.say(flow, b"hi");
+    scene.turn();
+    let seen = scene.station.wire.seen.take().expect("what was asked for");
+    let sent_until = numbers(&seen[0]).0.wrapping_add(2);
+    let both = forged(CLIENT, CLIENT_PORT, TcpControl::Syn, next, Some(sent_until));
+    assert_eq!(answers(&mut scene, [both]), [(sent_until, next)]);
+    assert_eq!(scene.read(flow).1, ReadState::Drained);
 }
 
 #[test]
