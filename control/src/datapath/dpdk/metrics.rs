@@ -64,11 +64,16 @@ const QUEUES: [Row<QueueStats>; 6] = [
     }),
 ];
 
-const LCORES: [Row<LcoreStats>; 7] = [
-    ("segments_received", "TCP segments that came for a connection", Counter, |lcore| {
+const LCORES: [Row<LcoreStats>; 8] = [
+    ("segments_received", "TCP segments that came with right checksums", Counter, |lcore| {
         lcore.segments_in
     }),
-    ("segments_sent", "TCP segments that were sent", Counter, |lcore| lcore.segments_out),
+    ("segments_taken", "TCP segments that a connection has taken", Counter, |lcore| {
+        lcore.segments_taken
+    }),
+    ("segments_sent", "TCP segments that were sent, resets included", Counter, |lcore| {
+        lcore.segments_out
+    }),
     (
         "segments_handed_over",
         "TCP segments passed on to the next lcore, which may know their connection",

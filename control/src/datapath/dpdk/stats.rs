@@ -136,13 +136,16 @@ pub struct LcoreStats {
     pub flows: FlowCounts,
     /// Frames and packets that came and were dropped by TCP/IP, by reason.
     pub drops: BTreeMap<&'static str, u64>,
-    /// Segments that came for a connection.
+    /// Segments that came to an address of its ports with right checksums; those that it passed on
+    /// are counted by the lcore that did not.
     pub segments_in: u64,
-    /// Segments that were sent.
+    /// Those that a connection has taken. The others were answered by a reset or dropped.
+    pub segments_taken: u64,
+    /// Segments that were sent, resets included.
     pub segments_out: u64,
     /// Segments passed on to another lcore, which may know their connection.
     pub segments_handed_over: u64,
-    /// Resets sent for segments that belong to no connection, or begin one that is refused.
+    /// Resets that answer segments which belong to no connection, or begin one that is refused.
     pub resets_out: u64,
     /// Half-open connections that made room for a new one.
     pub half_open_evicted: u64,
@@ -224,6 +227,7 @@ impl LcoreStats {
             },
             drops: drops.map(|(reason, count)| (reason.name(), count)).collect(),
             segments_in: stack.segments_in,
+            segments_taken: stack.segments_taken,
             segments_out: stack.segments_out,
             segments_handed_over: stack.handed_over,
             resets_out: stack.resets_out,

@@ -6,6 +6,7 @@ use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant as StackInstant};
 
 use super::attached::Attached;
+use super::counters::DropReason;
 use super::flow::{Flow, Stage};
 use super::link::Link;
 use super::packet::{Flags, Segment};
@@ -16,31 +17,31 @@ use crate::FramePort;
 /// (RFC 5961 section 7).
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whether a segment with SYN or RST has been dealt with, perhaps by an acknowledgement, which a peer
-/// that means it answers by the right reset. Otherwise it is for the connection's socket.
-pub(super) fn is_held_off<P: FramePort>(
+/// Why a segment with SYN or RST is not for the connection's socket. It may have been answered by an
+/// acknowledgement, to which a peer that means it answers by the right reset.
+pub(super) fn hold_off<P: FramePort>(
     flow: &mut Flow<'_>,
     attached: &mut Attached<P>,
     (now, at): (Instant, StackInstant),
     link: Link,
     segment: &Segment,
-) -> bool {
-    let to = if segment.flags.has(Flags::RST) {
+) -> Option<DropReason> {
+    let (reason, to) = if segment.flags.has(Flags::RST) {
         let ahead = segment.sequence.wrapping_sub(flow.receive_next());
         if ahead == 0 || flow.state() == State::Closed {
-            return false;
+            return None;
         }
         // Section 3.2: outside of the window it is dropped, and so it is within, but challenged.
         if ahead as usize >= flow.window_bytes() {
-            return true;
+            return Some(DropReason::StrayReset);
         }
-        attached.way_to(flow.link, flow.router)
+        (DropReason::StrayReset, attached.way_to(flow.link, flow.router))
     } else if flow.stage == Stage::HalfOpen {
         // A repeated one; the socket repeats its answer by itself.
-        return false;
+        return None;
     } else {
         // Section 4.2: a peer that has begun anew, perhaps with another hardware address.
-        link
+        (DropReason::StraySyn, link)
     };
     if at >= flow.challenge_at {
         flow.challenge_at = at + INTERVAL;
@@ -51,5 +52,5 @@ pub(super) fn is_held_off<P: FramePort>(
         };
         attached.acknowledge(now, to, &flow.key, numbers);
     }
-    true
+    Some(reason)
 }

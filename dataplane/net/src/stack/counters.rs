@@ -28,15 +28,24 @@ pub enum DropReason {
     FlowsFull,
     /// A new connection of a client that is not let in.
     NotAdmitted,
-    /// A new connection that there was no memory for.
+    /// A new connection that there was no memory for, or a segment whose answer there was none for.
     NoMemory,
     /// Of a connection of another worker, which does not keep up.
     HandoverFull,
+    /// A reset that ends nothing: of no connection, or not at the next sequence number of one (RFC
+    /// 5961 section 3.2).
+    StrayReset,
+    /// A SYN of a connection that there is; its peer is asked whether it has begun anew (RFC 5961
+    /// section 4.2).
+    StraySyn,
+    /// A segment that TCP makes nothing of, with broken options or flags that contradict each other,
+    /// where no connection takes it.
+    Nonsense,
 }
 
 impl DropReason {
     /// All reasons, in their order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Malformed,
         Self::OtherStation,
         Self::Vlan,
@@ -49,7 +58,16 @@ impl DropReason {
         Self::NotAdmitted,
         Self::NoMemory,
         Self::HandoverFull,
+        Self::StrayReset,
+        Self::StraySyn,
+        Self::Nonsense,
     ];
+
+    /// Whether what is dropped for this reason is a segment, as
+    /// [`segments_in`](StackCounters::segments_in) counts them.
+    pub fn is_of_segments(self) -> bool {
+        self as usize >= Self::FlowsFull as usize
+    }
 
     /// As metrics name it.
     pub fn name(self) -> &'static str {
@@ -66,22 +84,33 @@ impl DropReason {
             Self::NotAdmitted => "not_admitted",
             Self::NoMemory => "no_memory",
             Self::HandoverFull => "handover_full",
+            Self::StrayReset => "stray_reset",
+            Self::StraySyn => "stray_syn",
+            Self::Nonsense => "nonsense",
         }
     }
 }
 
 /// Counts of a worker's stack since the start; the gauges are of the moment.
+///
+/// Each of `segments_in` was taken by a connection, answered by a reset or dropped: they are the sum
+/// of `segments_taken`, `resets_out` and what was dropped for reasons that
+/// [are of segments](DropReason::is_of_segments).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StackCounters {
     /// Frames and packets that came and were dropped, by reason.
     pub dropped: [u64; DropReason::ALL.len()],
-    /// Segments that came for a connection.
+    /// Segments that came to one of the ports' addresses with right checksums. What is handed over is
+    /// counted by the worker that does not pass it on.
     pub segments_in: u64,
-    /// Segments that were sent.
+    /// Those that a connection has taken, whether it had use for them or not: an open or half-open
+    /// one, one that has ended and is remembered, or one that they began.
+    pub segments_taken: u64,
+    /// Segments that were given to ports, with or without data, resets included.
     pub segments_out: u64,
     /// Segments that came for a connection of another worker, perhaps.
     pub handed_over: u64,
-    /// Resets sent for segments that belong to no connection, or begin one that is refused.
+    /// Resets that answer segments which belong to no connection, or begin one that is refused.
     pub resets_out: u64,
     /// Half-open connections that made room for a new one.
     pub half_open_evicted: u64,
@@ -107,6 +136,7 @@ impl StackCounters {
         let Self {
             dropped,
             segments_in,
+            segments_taken,
             segments_out,
             handed_over,
             resets_out,
@@ -119,6 +149,7 @@ impl StackCounters {
         } = self;
         dropped.iter_mut().chain([
             segments_in,
+            segments_taken,
             segments_out,
             handed_over,
             resets_out,
@@ -132,7 +163,7 @@ impl StackCounters {
     }
 }
 
-const CELLS: usize = DropReason::ALL.len() + 10;
+const CELLS: usize = DropReason::ALL.len() + 11;
 const PORT_CELLS: usize = 9;
 
 /// [`StackCounters`], and the [`PortCounters`] of the worker's queue pairs, as other threads read

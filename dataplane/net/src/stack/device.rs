@@ -20,6 +20,8 @@ pub(crate) struct Output<P: FramePort> {
     pub(crate) link: Link,
     /// The port itself, as frames for it and of it name it.
     pub(crate) station: Link,
+    /// Segments that the port was given since the start.
+    pub(crate) segments_out: u64,
     /// What has been sent since somebody looked.
     pub(crate) sent: Sent,
     /// Taken ahead of a packet, since filling it must not fail.
@@ -47,6 +49,7 @@ impl<P: FramePort> Output<P> {
             capabilities,
             now,
             link: Link::new(BROADCAST, None),
+            segments_out: 0,
             sent: Sent::default(),
             spare: None,
             nowhere: Vec::new(),
@@ -91,7 +94,9 @@ impl<P: FramePort> Output<P> {
         }
         let mut nowhere = std::mem::take(&mut self.nowhere);
         nowhere.resize(len, 0);
+        let before = self.segments_out;
         let (result, _) = fill(self, &mut nowhere);
+        self.segments_out = before;
         self.nowhere = nowhere;
         result
     }
@@ -118,6 +123,7 @@ impl<P: FramePort> Output<P> {
             }
             return None;
         };
+        self.segments_out += 1;
         self.sent.segments += 1;
         self.sent.payload_bytes += segment.payload_bytes;
         self.sent.until = segment.end;

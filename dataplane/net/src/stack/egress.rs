@@ -131,7 +131,6 @@ impl<P: FramePort> StackStreams<'_, P> {
 
     #[inline]
     pub(super) fn count_sent(&mut self, sent: Sent) {
-        self.stack_counters.segments_out += u64::from(sent.segments);
         self.counters.writes += u64::from(sent.segments);
     }
 }

@@ -3,7 +3,7 @@
 use smoltcp::socket::tcp::State;
 
 use super::counters::DropReason;
-use super::device::IpDevice;
+use super::device::{IpDevice, Sent};
 use super::flow::Stage;
 use super::handover::Refused;
 use super::link::{EtherType, Header, Link, LinkError};
@@ -244,7 +244,11 @@ impl<P: FramePort> StackStreams<'_, P> {
     ) {
         let Some(handover) = &mut self.ports[port].handover else { return };
         match handover.pass_on(frame, hops) {
-            Ok(()) => self.stack_counters.handed_over += 1,
+            Ok(()) => {
+                // It is counted where it stays.
+                self.stack_counters.segments_in -= 1;
+                self.stack_counters.handed_over += 1;
+            }
             Err(Refused::Full) => self.stack_counters.drop(DropReason::HandoverFull),
             Err(Refused::ByAll(frame)) => {
                 self.refuse(port, link, packet.of(&frame), segment);
@@ -262,16 +266,18 @@ impl<P: FramePort> StackStreams<'_, P> {
         packet: &[u8],
         segment: &Segment,
     ) -> bool {
-        let Self { flows, ports, events, now, at, .. } = self;
+        let Self { flows, ports, events, now, at, stack_counters, .. } = self;
         let Some((id, flow)) = flows.at(place as usize).filter(|(_, flow)| flow.key == *key) else {
             return false;
         };
         let attached = &mut ports[key.port()];
         if segment.flags.has(Flags::SYN | Flags::RST)
-            && challenge::is_held_off(flow, attached, (*now, *at), link, segment)
+            && let Some(reason) = challenge::hold_off(flow, attached, (*now, *at), link, segment)
         {
+            stack_counters.drop(reason);
             return true;
         }
+        stack_counters.segments_taken += 1;
         // What acknowledges something that was sent, a FIN perhaps, is no guess of a stranger's.
         let behind = flow.sent_until.wrapping_sub(segment.acknowledged);
         let queued_before = flow.socket().send_queue();
@@ -335,10 +341,14 @@ impl<P: FramePort> StackStreams<'_, P> {
             self.receive_new(port, link, packet, key, segment);
             return;
         }
-        // A reset could be forged to end the wait (RFC 1337). A repeated FIN has missed our answer.
-        if !segment.flags.has(Flags::RST)
-            && (segment.payload_bytes > 0 || !segment.flags.is_plain())
-        {
+        if segment.flags.has(Flags::RST) {
+            // It could be forged to end the wait (RFC 1337).
+            self.stack_counters.drop(DropReason::StrayReset);
+            return;
+        }
+        self.stack_counters.segments_taken += 1;
+        // A repeated FIN has missed our answer.
+        if segment.payload_bytes > 0 || !segment.flags.is_plain() {
             let (sequence, acknowledged) = (remains.sent_until, remains.received_until);
             let numbers = Numbers { sequence, acknowledged, window: 0 };
             self.ports[port].acknowledge(self.now, link, &key, numbers);
@@ -357,8 +367,9 @@ impl<P: FramePort> StackStreams<'_, P> {
         let is_accepted =
             self.accepting && self.ports[port].is_listening(key.address(), key.local_port());
         if segment.flags.is_opening() && is_accepted {
-            if let Err(reason) = self.open(port, link, packet, key, segment) {
-                self.stack_counters.drop(reason);
+            match self.open(port, link, packet, key, segment) {
+                Ok(()) => self.stack_counters.segments_taken += 1,
+                Err(reason) => self.stack_counters.drop(reason),
             }
             return;
         }
@@ -367,10 +378,21 @@ impl<P: FramePort> StackStreams<'_, P> {
 
     /// Answers a segment of no connection by a reset, unless it is one.
     fn refuse(&mut self, port: usize, link: Link, packet: &[u8], segment: &Segment) {
-        if !segment.flags.has(Flags::RST) {
-            self.stack_counters.resets_out += 1;
+        if segment.flags.has(Flags::RST) {
+            self.stack_counters.drop(DropReason::StrayReset);
+            return;
         }
-        self.ports[port].answer(self.now, self.at, link, packet);
+        let attached = &mut self.ports[port];
+        let given_before = attached.output.segments_out;
+        attached.output.sent = Sent::default();
+        attached.answer(self.now, self.at, link, packet);
+        if attached.output.segments_out > given_before {
+            self.stack_counters.resets_out += 1;
+        } else if attached.output.sent.segments > 0 {
+            self.stack_counters.drop(DropReason::NoMemory);
+        } else {
+            self.stack_counters.drop(DropReason::Nonsense);
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         first.poll_ingress_single(self.at, &mut device, &mut wired.set);
         if wired.set.get::<tcp::Socket<'_>>(SocketHandle::default()).state() != State::SynReceived {
             self.rings.give_back(wired);
-            return Err(DropReason::Malformed);
+            return Err(DropReason::Nonsense);
         }
         let router = attached.router_of(key.remote().ip(), link);
         let mut flow = Flow::new(wired, key, link, router, syn);
@@ -232,7 +232,6 @@ impl<P: FramePort> StackStreams<'_, P> {
             flow.sent_until = sent.until;
         }
         flow.acknowledged = received_until;
-        self.stack_counters.segments_out += u64::from(sent.segments);
     }
 
     /// Makes room for a handshake.

@@ -164,6 +164,7 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
     /// Counts of this moment that the seam does not tell.
     pub fn stack_counters(&self) -> StackCounters {
         let mut counters = self.stack_counters;
+        counters.segments_out = self.ports.iter().map(|port| port.output.segments_out).sum();
         counters.half_open = self.half_open_len as u64;
         counters.open = (self.live - self.half_open_len) as u64;
         counters.time_wait = self.time_waits.len() as u64;

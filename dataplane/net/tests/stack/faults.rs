@@ -117,7 +117,7 @@ fn no_segment_is_more_than_the_stack_can_bear() {
 }
 
 /// Where TCP begins in a frame.
-fn tcp_at(frame: &[u8]) -> Option<usize> {
+pub(crate) fn tcp_at(frame: &[u8]) -> Option<usize> {
     match ([frame[12], frame[13]], frame.get(23), frame.get(20)) {
         ([0x08, 0x00], Some(6), _) => Some(34),
         ([0x86, 0xdd], _, Some(6)) => Some(54),
@@ -125,7 +125,7 @@ fn tcp_at(frame: &[u8]) -> Option<usize> {
     }
 }
 
-fn fill_checksum(frame: &mut [u8], at: usize) {
+pub(crate) fn fill_checksum(frame: &mut [u8], at: usize) {
     let (source, destination): (IpAddr, IpAddr) = if at == 34 {
         let address = |at: usize| <[u8; 4]>::try_from(&frame[at..at + 4]).unwrap();
         (address(26).into(), address(30).into())

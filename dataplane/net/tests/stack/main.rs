@@ -1,6 +1,7 @@
 //! The stack, over a wire in memory, against a client with a TCP that is not ours.
 
 mod connections;
+mod counters;
 mod edges;
 mod faults;
 mod handover;
