@@ -2,13 +2,17 @@
 //!
 //! A port that spreads frames by a hash sends all of a connection to one queue. Virtual devices
 //! spread them as they like, and may change their mind. So a segment of an unknown connection goes
-//! from worker to worker of its port, and is refused by the last one.
+//! from worker to worker of its port, and is refused by the last one. So does a SYN whose connection
+//! may have begun on another worker.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::claims::Claims;
 use super::idle::StackWaker;
+use super::table::FlowKey;
 use crate::Wake;
 
 /// Frames that wait for the next worker. It gets to them in its next turn.
@@ -22,6 +26,9 @@ pub struct Handover<F> {
     previous: Consumer<Stray<F>>,
     /// The workers that a frame can go on to.
     others: usize,
+    /// This worker among those of the port.
+    place: u8,
+    claims: Arc<Claims>,
 }
 
 #[derive(Debug)]
@@ -32,7 +39,7 @@ pub(crate) struct Stray<F> {
 }
 
 impl<F> Handover<F> {
-    /// A ring of the workers that these wake; for one alone there is none.
+    /// A ring of the workers that these wake, 256 at most; for one alone there is none.
     pub fn ring(wakers: &[Arc<StackWaker>]) -> Vec<Option<Self>> {
         let count = wakers.len();
         if count < 2 {
@@ -43,13 +50,20 @@ impl<F> Handover<F> {
         // What goes out of one comes in at the one behind it.
         previous.rotate_right(1);
         let next_wakers = wakers.iter().cycle().skip(1);
-        let places = nexts.into_iter().zip(previous).zip(next_wakers);
+        let places = nexts.into_iter().zip(previous).zip(next_wakers).zip(0..);
+        let claims = Arc::new(Claims::new());
         places
-            .map(|((next, previous), waker)| {
-                let wake_next = Arc::clone(waker);
-                Some(Self { next, wake_next, previous, others: count - 1 })
+            .map(|(((next, previous), waker), place)| {
+                let (wake_next, claims) = (Arc::clone(waker), Arc::clone(&claims));
+                Some(Self { next, wake_next, previous, others: count - 1, place, claims })
             })
             .collect()
+    }
+
+    /// Whether the connection that a SYN asks for may begin here; then it is this worker's for a
+    /// while. Otherwise it may have begun on another one.
+    pub(crate) fn claim(&self, key: &FlowKey, now: Instant) -> bool {
+        self.claims.claim(key, self.place, now)
     }
 
     /// Passes a frame on that `hops` workers have not known, unless all have seen it or the next

@@ -207,11 +207,11 @@ impl<P: FramePort> StackStreams<'_, P> {
                     Some(Entry::TimeWait(place)) => {
                         self.receive_late(port, place, link, packet.of(&frame), *key, segment);
                     }
-                    // One that begins a connection does so where it has come.
-                    None if !segment.flags.is_opening() && self.ports[port].handover.is_some() => {
-                        self.pass_on(port, frame, hops, link, packet, segment);
+                    None => {
+                        if let Some(frame) = self.pass_on(port, frame, hops, key, segment) {
+                            self.receive_new(port, link, packet.of(&frame), *key, segment);
+                        }
                     }
-                    None => self.receive_new(port, link, packet.of(&frame), *key, segment),
                 }
             }
             Arrival::Echo { link, packet } => {
@@ -232,17 +232,20 @@ impl<P: FramePort> StackStreams<'_, P> {
         })
     }
 
-    /// A segment of a connection that is not known here: it may be on another worker.
+    /// Passes a segment on whose connection is not known here and may be on another worker. Gives back
+    /// what is to be dealt with here: what all have seen, and SYNs that have come here first.
     fn pass_on(
         &mut self,
         port: usize,
         frame: P::Frame,
         hops: usize,
-        link: Link,
-        packet: Within,
+        key: &FlowKey,
         segment: &Segment,
-    ) {
-        let Some(handover) = &mut self.ports[port].handover else { return };
+    ) -> Option<P::Frame> {
+        let Some(handover) = &mut self.ports[port].handover else { return Some(frame) };
+        if segment.flags.is_opening() && handover.claim(key, self.now) {
+            return Some(frame);
+        }
         match handover.pass_on(frame, hops) {
             Ok(()) => {
                 // It is counted where it stays.
@@ -250,10 +253,9 @@ impl<P: FramePort> StackStreams<'_, P> {
                 self.stack_counters.handed_over += 1;
             }
             Err(Refused::Full) => self.stack_counters.drop(DropReason::HandoverFull),
-            Err(Refused::ByAll(frame)) => {
-                self.refuse(port, link, packet.of(&frame), segment);
-            }
+            Err(Refused::ByAll(frame)) => return Some(frame),
         }
+        None
     }
 
     /// A segment of a connection that there is in this place; `false` where that is another one.
@@ -338,6 +340,10 @@ impl<P: FramePort> StackStreams<'_, P> {
         if segment.flags.is_opening() && remains.gives_way_to(segment.sequence) {
             self.time_waits.remove(place);
             self.map.remove(&key, Entry::TimeWait(place));
+            if let Some(handover) = &self.ports[port].handover {
+                // Here it is known, so it begins here whoever else has got it.
+                handover.claim(&key, self.now);
+            }
             self.receive_new(port, link, packet, key, segment);
             return;
         }

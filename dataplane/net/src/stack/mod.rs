@@ -16,6 +16,7 @@
 
 mod attached;
 mod challenge;
+mod claims;
 mod clock;
 mod counters;
 mod device;

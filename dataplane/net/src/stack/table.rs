@@ -51,6 +51,12 @@ impl FlowKey {
         u16::from_be_bytes([high, low])
     }
 
+    /// Both ends without the port, which another worker may count otherwise.
+    pub(crate) fn ends(&self) -> (u64, u64, u64) {
+        let (high, low) = self.remote.words();
+        (high, low, self.rest >> 8)
+    }
+
     /// The place of our address among those of the port.
     pub(crate) fn address(&self) -> u8 {
         self.rest.to_be_bytes()[6]

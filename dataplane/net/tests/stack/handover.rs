@@ -103,3 +103,35 @@ fn what_no_worker_knows_is_refused_by_the_last_one() {
     let resets = pair.workers.iter().map(|worker| worker.stack_counters().resets_out);
     assert_eq!(resets.collect::<Vec<_>>(), [1, 0], "by the one that it was handed to");
 }
+
+#[test]
+fn a_syn_that_comes_twice_by_different_queues_begins_one_connection() {
+    // At once, while the handshake goes on, or when it is over.
+    for turns_between in [0, 1, 20] {
+        let arena = arena();
+        let mut pair = Pair::new(&arena);
+        pair.station.wire.sent = Some(Vec::new());
+        let client = pair.station.connect(SERVER);
+        pair.turns(2);
+        let sent = pair.station.wire.sent.take().expect("what was asked for");
+        let syn = sent.iter().find(|frame| frame[12..14] == [0x08, 0]).expect("it has begun");
+        pair.turns(turns_between);
+        pair.station.wire.change_way_out();
+        pair.station.wire.send(syn);
+        pair.station.wire.change_way_out();
+        pair.turns(20);
+
+        let flows = pair.workers.iter().map(|worker| {
+            let counters = worker.stack_counters();
+            counters.open + counters.half_open
+        });
+        assert_eq!(flows.sum::<u64>(), 1, "with {turns_between} turns between");
+        assert_eq!(pair.station.state(client), State::Established);
+        let (worker, flow) = pair.opened[0];
+        pair.station.send(client, b"once");
+        pair.turns(5);
+        let mut read = Vec::new();
+        pair.workers[worker].read(flow.id, |piece| read.extend_from_slice(piece));
+        assert_eq!(read, b"once");
+    }
+}
