@@ -30,7 +30,7 @@ pub enum DropReason {
     NotAdmitted,
     /// A new connection that there was no memory for, or a segment whose answer there was none for.
     NoMemory,
-    /// Of a connection of another worker, which does not keep up.
+    /// Of a connection of another worker, which does not keep up, or has ended.
     HandoverFull,
     /// A reset that ends nothing: of no connection, or not at the next sequence number of one (RFC
     /// 5961 section 3.2).

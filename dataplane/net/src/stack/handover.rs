@@ -15,9 +15,6 @@ use super::idle::StackWaker;
 use super::table::FlowKey;
 use crate::Wake;
 
-/// Frames that wait for the next worker. It gets to them in its next turn.
-const SLOTS: usize = 256;
-
 /// A worker's place among those that serve a port.
 #[derive(Debug)]
 pub struct Handover<F> {
@@ -39,6 +36,9 @@ pub(crate) struct Stray<F> {
 }
 
 impl<F> Handover<F> {
+    /// Frames that wait for the next worker at most. It gets to them in its next turn.
+    pub const SLOTS: usize = 256;
+
     /// A ring of the workers that these wake, 256 at most; for one alone there is none.
     pub fn ring(wakers: &[Arc<StackWaker>]) -> Vec<Option<Self>> {
         let count = wakers.len();
@@ -46,7 +46,7 @@ impl<F> Handover<F> {
             return wakers.iter().map(|_| None).collect();
         }
         let (nexts, mut previous): (Vec<_>, Vec<_>) =
-            wakers.iter().map(|_| RingBuffer::new(SLOTS)).unzip();
+            wakers.iter().map(|_| RingBuffer::new(Self::SLOTS)).unzip();
         // What goes out of one comes in at the one behind it.
         previous.rotate_right(1);
         let next_wakers = wakers.iter().cycle().skip(1);
@@ -67,10 +67,13 @@ impl<F> Handover<F> {
     }
 
     /// Passes a frame on that `hops` workers have not known, unless all have seen it or the next
-    /// one does not keep up.
+    /// one does not keep up, or has ended.
     pub(crate) fn pass_on(&mut self, frame: F, hops: usize) -> Result<(), Refused<F>> {
         if hops >= self.others {
             return Err(Refused::ByAll(frame));
+        }
+        if self.next.is_abandoned() {
+            return Err(Refused::Full);
         }
         self.next.push(Stray { frame, hops: hops + 1 }).map_err(|_| Refused::Full)?;
         self.wake_next.wake();
@@ -112,10 +115,18 @@ mod tests {
     fn a_worker_that_does_not_keep_up_loses_frames_and_one_alone_has_no_others() {
         let wakers: Vec<_> = (0..2).map(|_| Arc::new(StackWaker::default())).collect();
         let mut ring: Vec<_> = Handover::ring(&wakers).into_iter().flatten().collect();
-        for _ in 0..SLOTS {
+        for _ in 0..Handover::<()>::SLOTS {
             ring[0].pass_on((), 0).expect("there is room");
         }
         assert!(matches!(ring[0].pass_on((), 0), Err(Refused::Full)));
         assert!(Handover::<()>::ring(&wakers[..1])[0].is_none());
+    }
+
+    #[test]
+    fn what_is_for_a_worker_that_has_ended_is_lost_at_once() {
+        let wakers: Vec<_> = (0..2).map(|_| Arc::new(StackWaker::default())).collect();
+        let mut ring: Vec<_> = Handover::ring(&wakers).into_iter().flatten().collect();
+        ring.truncate(1);
+        assert!(matches!(ring[0].pass_on((), 0), Err(Refused::Full)));
     }
 }
