@@ -14,6 +14,9 @@ use crate::{Config, Cpus, size};
 /// Mbufs that an lcore keeps at hand for each pool.
 pub const CACHE_MBUFS: usize = 256;
 
+/// Frames that an lcore may pass on to the next one of its port before that one takes them.
+pub const HANDOVER_SLOTS: usize = 256;
+
 /// What comes on top of the data of an mbuf: `struct rte_mbuf` 128, headroom 128, the header of a
 /// mempool's object 64, at most 64 to spread objects over memory channels, 16 in the ring of the
 /// mempool.
@@ -61,7 +64,7 @@ pub struct MbufPool {
     /// Memory that each takes at most, in bytes.
     pub mbuf_bytes: u64,
     /// Whatever can hold mbufs at one time, and how many: the pool has as many as these together.
-    pub holders: [(&'static str, usize); 3],
+    pub holders: Vec<(&'static str, usize)>,
 }
 
 impl MbufPool {
@@ -76,9 +79,9 @@ impl MbufPool {
     }
 
     fn term(&self, what: String) -> Term {
-        let [first, second, third] =
-            self.holders.map(|(holder, mbufs)| format!("{mbufs} {holder}"));
-        let arithmetic = format!("({first} + {second} + {third}) x {} B", self.mbuf_bytes);
+        let holders = self.holders.iter().map(|(holder, mbufs)| format!("{mbufs} {holder}"));
+        let sum = holders.collect::<Vec<_>>().join(" + ");
+        let arithmetic = format!("({sum}) x {} B", self.mbuf_bytes);
         Term { what, bytes: self.bytes(), arithmetic }
     }
 }
@@ -93,12 +96,18 @@ fn in_caches(lcores: usize) -> (&'static str, usize) {
 /// they hand frames to each other.
 pub fn receive_pool(config: &Config, port: &Port, lcores: usize) -> MbufPool {
     let descriptors = usize::from(port.rx_descriptors);
-    if port.device.is_af_xdp() {
+    let queue = if port.device.is_af_xdp() {
         // What is sent is copied into mbufs of this pool, and may lie in as many descriptors.
-        let held = ("descriptors and in the fill ring", descriptors + XDP_FILL_MBUFS);
-        return queue_pool(config, port, held, lcores);
+        ("descriptors and in the fill ring", descriptors + XDP_FILL_MBUFS)
+    } else {
+        ("descriptors", descriptors)
+    };
+    let mut pool = queue_pool(config, port, queue, lcores);
+    if let Some(others) = lcores.checked_sub(1).filter(|others| *others > 0) {
+        // They go on from lcore to lcore, and come to each of the others at most.
+        pool.holders.push(("handed over", HANDOVER_SLOTS.saturating_mul(others)));
     }
-    queue_pool(config, port, ("descriptors", descriptors), lcores)
+    pool
 }
 
 /// The pool for what goes into one transmit queue of `port`.
@@ -117,7 +126,7 @@ fn queue_pool(
     MbufPool {
         data_room_bytes,
         mbuf_bytes: mbuf_bytes(config, data_room_bytes),
-        holders: [queue, burst, in_caches(lcores)],
+        holders: vec![queue, burst, in_caches(lcores)],
     }
 }
 
@@ -138,7 +147,7 @@ pub fn message_pool(config: &Config, lcores: usize) -> MbufPool {
     let backlog = broadcast.backlog_messages_max.min(share).min(MESSAGE_MBUFS_MAX);
     let mesh = broadcast.mesh_slots.min(share - backlog).min(MESSAGE_MBUFS_MAX);
     let mesh = if lcores > 1 { mesh } else { 0 };
-    let holders = [("in a backlog", backlog), ("in the mesh", mesh), in_caches(lcores)];
+    let holders = vec![("in a backlog", backlog), ("in the mesh", mesh), in_caches(lcores)];
     MbufPool { data_room_bytes: DATA_ROOM_BYTES_MIN, mbuf_bytes, holders }
 }
 

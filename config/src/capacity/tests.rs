@@ -19,8 +19,9 @@ fn config() -> Config {
 #[test]
 fn a_pool_holds_what_can_be_taken_at_one_time() {
     let pool = receive_pool(&config(), &Port { rx_descriptors: 512, ..Port::default() }, 2);
-    assert_eq!(pool.mbufs(), 512 + 32 + 2 * 384);
-    assert_eq!((pool.data_room_bytes, pool.bytes()), (2048, 1312 * 2448));
+    assert_eq!(pool.mbufs(), 512 + 32 + 2 * 384 + 256, "and what waits for the other lcore");
+    assert_eq!((pool.data_room_bytes, pool.bytes()), (2048, 1568 * 2448));
+    assert_eq!(receive_pool(&config(), &Port::default(), 1).mbufs(), 1024 + 32 + 384);
     let pool = transmit_pool(&config(), &Port::default());
     assert_eq!(pool.mbufs(), 1024 + 32 + 384);
 }
@@ -46,7 +47,7 @@ fn without_huge_pages_each_mbuf_has_pages_of_its_own() {
     assert_eq!([1500, 9000].map(|mtu| pool(mtu).mbuf_bytes), [4096, 3 * 4096]);
     let printed = Capacity::new(&config, &lcores()).to_string();
     assert!(
-        printed.contains("NUMA node 1: 124 MiB in ordinary pages = 44 MiB of EAL"),
+        printed.contains("NUMA node 1: 126 MiB in ordinary pages = 46 MiB of EAL"),
         "{printed}"
     );
 }
@@ -76,20 +77,20 @@ fn the_sum_says_what_each_term_is() {
     let capacity = Capacity::new(&config(), &lcores());
     let expected = "\
 lcores 1-2 on NUMA node 0, each:
-  port 0, receive mbufs        5.2 MiB = (1024 descriptors + 32 in a burst + 1152 in caches) x 2448 B
+  port 0, receive mbufs        6.4 MiB = (1024 descriptors + 32 in a burst + 1152 in caches + 512 handed over) x 2448 B
   port 0, transmit mbufs       3.4 MiB = (1024 descriptors + 32 in a burst + 384 in caches) x 2448 B
   port 0, queues               0.3 MiB = (1024 + 1024 descriptors) x 128 B
   message mbufs                7.5 MiB = (1024 in a backlog + 1024 in the mesh + 1152 in caches) x 2448 B
   rings of flows                80 MiB = 24640 flows x (1 KiB in + 2 KiB out), in whole 16 MiB
   on the heap, at most        33.1 MiB = 24640 flows x 1280 B + 24640 in TIME-WAIT x 128 B
 lcores 9 on NUMA node 1:
-  port 0, receive mbufs        5.2 MiB = (1024 descriptors + 32 in a burst + 1152 in caches) x 2448 B
+  port 0, receive mbufs        6.4 MiB = (1024 descriptors + 32 in a burst + 1152 in caches + 512 handed over) x 2448 B
   port 0, transmit mbufs       3.4 MiB = (1024 descriptors + 32 in a burst + 384 in caches) x 2448 B
   port 0, queues               0.3 MiB = (1024 + 1024 descriptors) x 128 B
   message mbufs                7.5 MiB = (1024 in a backlog + 1024 in the mesh + 1152 in caches) x 2448 B
   rings of flows                80 MiB = 24640 flows x (1 KiB in + 2 KiB out), in whole 16 MiB
   on the heap, at most        33.1 MiB = 24640 flows x 1280 B + 24640 in TIME-WAIT x 128 B
-NUMA node 0: 210 MiB in huge pages (105 of 2 MiB) = 50 MiB of EAL, 16 MiB for itself included, + 160 \
+NUMA node 0: 212 MiB in huge pages (106 of 2 MiB) = 52 MiB of EAL, 16 MiB for itself included, + 160 \
 MiB rings of flows
 NUMA node 1: 114 MiB in huge pages (57 of 2 MiB) = 34 MiB of EAL, 16 MiB for itself included, + 80 \
 MiB rings of flows";
@@ -101,8 +102,8 @@ fn memory_that_holds_what_is_needed_goes_to_eal_but_for_the_rings() {
     let capacity = Capacity::new(&config(), &lcores());
     let mib = 1 << 20;
     for (memory, eal) in [
-        (Memory::Auto, [50, 34]),
-        (Memory::Each(210 * mib), [50, 130]),
+        (Memory::Auto, [52, 34]),
+        (Memory::Each(212 * mib), [52, 132]),
         (Memory::Nodes(vec![1024 * mib, 114 * mib]), [864, 34]),
     ] {
         assert_eq!(capacity.check(&memory), Ok(()), "{memory:?}");
@@ -114,11 +115,11 @@ fn memory_that_holds_what_is_needed_goes_to_eal_but_for_the_rings() {
 fn memory_that_is_too_small_is_refused_with_the_arithmetic() {
     let capacity = Capacity::new(&config(), &lcores());
     let mib = 1 << 20;
-    assert_eq!(capacity.check(&Memory::Each(209 * mib)).unwrap_err().node, 0);
+    assert_eq!(capacity.check(&Memory::Each(211 * mib)).unwrap_err().node, 0);
     let error = capacity.check(&Memory::Nodes(vec![1024 * mib])).unwrap_err();
     let expected = "dpdk.memory: expected \"auto\" or at least 114 MiB of NUMA node 1, which is 1 \
-        lcore x (port 0, receive mbufs 5.2 MiB [(1024 descriptors + 32 in a burst + 1152 in caches) x \
-        2448 B] + port 0, transmit mbufs 3.4 MiB [(1024 descriptors + 32 in a burst + 384 in caches) x \
+        lcore x (port 0, receive mbufs 6.4 MiB [(1024 descriptors + 32 in a burst + 1152 in caches + \
+        512 handed over) x 2448 B] + port 0, transmit mbufs 3.4 MiB [(1024 descriptors + 32 in a burst + 384 in caches) x \
         2448 B] + port 0, queues 0.3 MiB [(1024 + 1024 descriptors) x 128 B] + message mbufs 7.5 MiB \
         [(1024 in a backlog + 1024 in the mesh + 1152 in caches) x 2448 B] + rings of flows 80 MiB \
         [24640 flows x (1 KiB in + 2 KiB out), in whole 16 MiB]) + 16 MiB for EAL, got 0 MiB; fewer \

@@ -5,7 +5,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use hioload_config::capacity::{CACHE_MBUFS, MbufPool, message_pool, receive_pool, transmit_pool};
+use hioload_config::capacity::{
+    CACHE_MBUFS, HANDOVER_SLOTS, MbufPool, message_pool, receive_pool, transmit_pool,
+};
 use hioload_config::{
     Capacity, Config, Device, IpNet, Lcore, ListenAddress, Offloads as OffloadsWanted, Port,
     SessionsMax,
@@ -26,6 +28,9 @@ use super::monitor::{Monitor, Watched, WatchedLcore};
 use super::watch::LinkWatch;
 use super::{DpdkError, DpdkPath, PortsKept, Seat};
 use crate::ports;
+
+// Pools are reckoned with as many.
+const _: () = assert!(Handover::<()>::SLOTS == HANDOVER_SLOTS);
 
 pub(super) fn open(config: &mut Config) -> Result<DpdkPath, DpdkError> {
     let lcores = ports::lcores(config);
