@@ -3,6 +3,7 @@
 mod client;
 mod report;
 
+use std::mem;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,11 +42,16 @@ fn address(flags: &StatsFlags) -> Result<AdminAddress, String> {
     if let Some(address) = &flags.admin {
         return Ok(address.clone());
     }
-    let config = match &flags.config {
-        Some(file) => Config::load(file).map_err(|error| error.to_string())?,
-        None => Config::default(),
-    };
-    Ok(config.control.admin)
+    let mut admin = Config::default().control.admin;
+    if let Some(file) = &flags.config {
+        // The appliance may have flags which the file needs, so what it says elsewhere is not held
+        // against it.
+        let leave_only_admin = |config: &mut Config| {
+            admin = mem::take(config).control.admin;
+        };
+        Config::load_with(file, leave_only_admin).map_err(|error| error.to_string())?;
+    }
+    Ok(admin)
 }
 
 /// The statistics as the appliance gives them.

@@ -77,6 +77,37 @@ fn the_file_of_an_appliance_says_where_to_ask_and_the_flag_overrides_it() {
 }
 
 #[test]
+fn a_file_that_is_valid_with_flags_alone_says_where_to_ask_as_well() {
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
+    let one_port = format!("control.admin = \"{port}\"\n");
+    // Both cannot be, unless the server is told to listen elsewhere.
+    let text = format!("server.listen = \"{port}\"\n{one_port}");
+    let file = ConfigFile::new(&text);
+    let server = Server::start(&mut crate::process::hioload(&[
+        "--config",
+        file.path(),
+        "--addr",
+        "127.0.0.1:0",
+    ]));
+    let output = run(&["stats", "--json", "--config", file.path()]);
+    assert!(stdout(&output).contains("\"serving\""));
+    drop(server);
+
+    let with_ports = r#"
+        server.datapath = "kernel"
+        server.listen = "10.0.0.1:80"
+        [[dpdk.port]]
+        vdev = "net_tap0"
+        addresses = ["10.0.0.2/24"]
+    "#;
+    let file = ConfigFile::new(&format!("{one_port}{with_ports}"));
+    let refused = refusal(&["stats", "--config", file.path()]);
+    assert!(refused.contains(&port.to_string()), "nobody is there any more: {refused}");
+    let output = run(&["stats", "--config", ConfigFile::new("control.admin = 7\n").path()]);
+    assert_eq!(output.status.code(), Some(2), "what is no value at all is refused: {output:?}");
+}
+
+#[test]
 #[cfg(unix)]
 fn an_appliance_on_a_unix_socket_answers_there() {
     let path = std::env::temp_dir().join(format!("hioload-stats-{}.sock", std::process::id()));
