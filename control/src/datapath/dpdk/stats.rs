@@ -14,7 +14,8 @@ use serde::Serialize;
 pub struct DpdkStats {
     /// The ports, in the order of the configuration.
     pub ports: Vec<PortStats>,
-    /// Pools of mbufs: one to receive into and one to send from for each queue pair.
+    /// Pools of mbufs: one to receive into and one to send from for each queue pair, and one for each
+    /// worker whose messages lie in it.
     pub mempools: Vec<MempoolStats>,
     /// TCP connections of all lcores.
     pub flows: FlowCounts,
@@ -100,7 +101,8 @@ pub struct PortCounterStats {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct MempoolStats {
-    /// `rx_PORT_WORKER` or `tx_PORT_WORKER`, both counted from zero.
+    /// `rx_PORT_WORKER` or `tx_PORT_WORKER`, or `messages_WORKER` for what a worker publishes; ports
+    /// and workers are counted from zero.
     pub name: String,
     /// The NUMA node of its memory; `None` without huge pages.
     pub node: Option<u32>,
