@@ -35,6 +35,8 @@ pub(crate) struct Attached<P: FramePort> {
     pub(crate) handover: Option<Handover<P::Frame>>,
     /// Those of the port, in their order.
     addresses: Vec<Address>,
+    /// Those of IPv4 as numbers, with their places.
+    addresses_v4: Vec<(u32, u8)>,
     nobody: SocketSet<'static>,
     /// Addresses and ports that are accepted on, by place in the port's addresses.
     listening: Vec<(u8, u16)>,
@@ -61,12 +63,18 @@ impl<P: FramePort> Attached<P> {
         });
         let listening = listening.collect();
         let addresses = options.addresses.iter().map(|net| net.addr().into()).collect();
+        let in_v4 = |(net, place): (&IpNet, u8)| match net.addr() {
+            IpAddr::V4(address) => Some((address.to_bits(), place)),
+            IpAddr::V6(_) => None,
+        };
+        let addresses_v4 = options.addresses.iter().zip(0..).filter_map(in_v4).collect();
         Self {
             output,
             ip,
             options,
             handover,
             addresses,
+            addresses_v4,
             nobody: SocketSet::new(Vec::new()),
             listening,
             link_ups: 0,
@@ -85,6 +93,21 @@ impl<P: FramePort> Attached<P> {
     pub(crate) fn place(&self, address: Address) -> Option<u8> {
         let mut places = self.addresses.iter().zip(0..);
         places.find_map(|(own, place)| (*own == address).then_some(place))
+    }
+
+    /// The place of the one that a packet of IPv4 is for, unless it claims to be from one of them.
+    #[inline]
+    pub(crate) fn place_v4_between(&self, source: u32, destination: u32) -> Option<u8> {
+        let mut found = None;
+        for (own, place) in &self.addresses_v4 {
+            if *own == source {
+                return None;
+            }
+            if *own == destination {
+                found = Some(*place);
+            }
+        }
+        found
     }
 
     pub(crate) fn address(&self, place: u8) -> Option<IpAddr> {
@@ -120,8 +143,15 @@ impl<P: FramePort> Attached<P> {
     /// The same station, or whoever has taken the place of its router.
     #[inline]
     pub(crate) fn way_to(&self, link: Link, router: Option<RouterId>) -> Link {
-        let mac = router.and_then(|router| self.options.routers.mac(router));
-        mac.map_or(link, |mac| link.with_mac(mac))
+        match router {
+            Some(router) => self.link_through(router, link),
+            None => link,
+        }
+    }
+
+    #[inline(never)]
+    fn link_through(&self, router: RouterId, link: Link) -> Link {
+        self.options.routers.mac(router).map_or(link, |mac| link.with_mac(mac))
     }
 
     /// Answers a packet that belongs to no connection: an echo request, or a segment, which gets a

@@ -57,6 +57,7 @@ impl<P: FramePort> Output<P> {
     }
 
     /// Sends an IP packet of `len` bytes, which `fill` writes, over the current link.
+    #[inline]
     pub(crate) fn send_packet<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
         let header_bytes = self.link.header_bytes();
         self.send(header_bytes + len, |output, frame| {
@@ -79,25 +80,34 @@ impl<P: FramePort> Output<P> {
         });
     }
 
+    #[inline]
     fn send<R>(
         &mut self,
         len: usize,
         fill: impl FnOnce(&mut Self, &mut [u8]) -> (R, Option<TxChecksum>),
     ) -> R {
-        let frame = self.spare.take().or_else(|| self.port.frame());
-        if let Some(mut frame) = frame
-            && frame.resize(len)
-        {
-            let (result, checksum) = fill(self, &mut frame);
-            self.port.send(self.now, frame, checksum);
-            return result;
+        let mut frame = self.spare.take().or_else(|| self.port.frame());
+        if frame.as_mut().is_some_and(|frame| !frame.resize(len)) {
+            frame = None;
         }
-        let mut nowhere = std::mem::take(&mut self.nowhere);
-        nowhere.resize(len, 0);
-        let before = self.segments_out;
-        let (result, _) = fill(self, &mut nowhere);
-        self.segments_out = before;
-        self.nowhere = nowhere;
+        let mut nowhere = Vec::new();
+        let bytes = match &mut frame {
+            Some(frame) => &mut **frame,
+            None => {
+                nowhere = std::mem::take(&mut self.nowhere);
+                nowhere.resize(len, 0);
+                &mut nowhere[..]
+            }
+        };
+        let segments_before = self.segments_out;
+        let (result, checksum) = fill(self, bytes);
+        match frame {
+            Some(frame) => self.port.send(self.now, frame, checksum),
+            None => {
+                self.segments_out = segments_before;
+                self.nowhere = nowhere;
+            }
+        }
         result
     }
 
@@ -110,6 +120,7 @@ impl<P: FramePort> Output<P> {
     }
 
     /// Notes what a packet holds, and prepares it for a port that computes checksums.
+    #[inline]
     fn note(
         &mut self,
         ether_type: EtherType,
@@ -150,12 +161,15 @@ impl<P: FramePort> Output<P> {
 }
 
 /// The sum of the pseudo-header of TCP (RFC 9293 section 3.1), folded and not complemented.
+#[inline]
 fn pseudo_header_sum(ipv6: bool, packet: &[u8], tcp_bytes: usize) -> u16 {
     const PROTOCOL_TCP: u64 = 6;
-    let addresses = if ipv6 { &packet[8..40] } else { &packet[12..20] };
+    let word = |at: usize| {
+        u64::from(u32::from_be_bytes([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]))
+    };
     // In words of four bytes: their halves are added in the end, as carries are.
-    let words = addresses.as_chunks().0.iter().map(|word| u64::from(u32::from_be_bytes(*word)));
-    let sum = words.sum::<u64>() + PROTOCOL_TCP + tcp_bytes as u64;
+    let addresses = if ipv6 { (8..40).step_by(4).map(word).sum() } else { word(12) + word(16) };
+    let sum = addresses + PROTOCOL_TCP + tcp_bytes as u64;
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
     let sum = (sum >> 16) + (sum & 0xffff);
     let folded = (sum >> 16) + (sum & 0xffff);

@@ -109,10 +109,22 @@ impl<P: FramePort> StackStreams<'_, P> {
         let Self { flows, ports, now, at, .. } = self;
         let Some(flow) = flows.get_mut(id) else { return };
         let was_open = flow.socket().is_open();
-        let sent = emit(flow, &mut ports[flow.key.port()], (*now, *at), |_| true);
+        let sent = emit(flow, &mut ports[flow.key.port()], (*now, *at));
         let is_given_up = was_open && !flow.socket().is_open();
         self.count_sent(sent);
         if is_given_up {
+            self.note_silence(id);
+        }
+    }
+
+    /// Looks after a flow that was delivered to, of which not all could be sent, or a deadline is to
+    /// be noted.
+    #[inline(never)]
+    pub(super) fn look_after_delivery(&mut self, id: FlowId) {
+        if self.flows.get(id).is_some_and(|flow| flow.socket().is_open()) {
+            self.schedule(id);
+        } else {
+            // It has given its peer up at this moment. The end is read.
             self.note_silence(id);
         }
     }
@@ -145,40 +157,65 @@ pub(super) fn send_new<P: FramePort>(
     (now, at): (Instant, StackInstant),
 ) -> (Sent, bool) {
     let wanted = flow.unsent;
-    let sent = emit(flow, attached, (now, at), |rest| rest > 0);
+    attached.aim(now, flow.link, flow.router);
+    let mut sent = emit_one(flow, attached, at);
+    if flow.unsent > 0 && sent.segments > 0 {
+        sent = emit_rest(flow, attached, at, sent, |rest| rest > 0);
+    }
     let is_known = flow.wake_at <= at + RETRANSMISSION_TIMEOUT_MIN;
     (sent, sent.payload_bytes < wanted || !is_known)
 }
 
-/// Sends segments of a flow, as long as it has some and `go_on` says so of the new bytes that are
-/// left.
-#[inline]
+/// Has a flow send all that it has to send.
 fn emit<P: FramePort>(
     flow: &mut Flow<'_>,
     attached: &mut Attached<P>,
     (now, at): (Instant, StackInstant),
+) -> Sent {
+    attached.aim(now, flow.link, flow.router);
+    emit_rest(flow, attached, at, Sent::default(), |_| true)
+}
+
+/// Sends segments of a flow behind what was `sent`, as long as it has some and `go_on` says so of the
+/// new bytes that are left.
+fn emit_rest<P: FramePort>(
+    flow: &mut Flow<'_>,
+    attached: &mut Attached<P>,
+    at: StackInstant,
+    mut sent: Sent,
     go_on: impl Fn(u32) -> bool,
 ) -> Sent {
-    let mut all = Sent::default();
-    attached.aim(now, flow.link, flow.router);
     for _ in 0..SEGMENTS_PER_LOOK {
-        attached.output.sent = Sent::default();
-        let mut device = IpDevice { output: &mut attached.output, packet: None };
-        attached.ip.poll_egress(at, &mut device, &mut flow.set);
-        let sent = attached.output.sent;
-        if sent.segments == 0 {
+        let one = emit_one(flow, attached, at);
+        if one.segments == 0 {
             break;
         }
-        flow.unsent = flow.unsent.saturating_sub(sent.payload_bytes);
-        flow.sent_until = sent.until;
-        flow.acknowledged = sent.acknowledged;
-        all.segments += sent.segments;
-        all.payload_bytes += sent.payload_bytes;
+        sent.segments += one.segments;
+        sent.payload_bytes += one.payload_bytes;
         if !go_on(flow.unsent) {
             break;
         }
     }
-    all
+    sent
+}
+
+/// Sends a segment of a flow, if it has one, to where its port is aimed at.
+#[inline]
+fn emit_one<P: FramePort>(
+    flow: &mut Flow<'_>,
+    attached: &mut Attached<P>,
+    at: StackInstant,
+) -> Sent {
+    attached.output.sent = Sent::default();
+    let mut device = IpDevice { output: &mut attached.output, packet: None };
+    attached.ip.poll_egress(at, &mut device, &mut flow.set);
+    let sent = attached.output.sent;
+    if sent.segments > 0 {
+        flow.unsent = flow.unsent.saturating_sub(sent.payload_bytes);
+        flow.sent_until = sent.until;
+        flow.acknowledged = sent.acknowledged;
+    }
+    sent
 }
 
 /// No timer of data that was just sent fires before (RFC 6298 section 2.4).

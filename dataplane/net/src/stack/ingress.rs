@@ -3,61 +3,30 @@
 use smoltcp::socket::tcp::State;
 
 use super::counters::DropReason;
+use super::demux::Arrival;
 use super::device::{IpDevice, Sent};
 use super::flow::Stage;
 use super::handover::Refused;
-use super::link::{EtherType, Header, Link, LinkError};
-use super::packet::{self, Content, Flags, PacketError, Segment};
+use super::link::Link;
+use super::packet::{Flags, Segment};
 use super::reply::Numbers;
 use super::table::{Entry, FlowKey, KeyHash};
 use super::{StackStreams, challenge};
-use crate::{BURST_MAX, Event, FramePort, PortFrame, RxChecksum};
+use crate::{BURST_MAX, Event, FramePort};
 
 /// Frames that a turn takes in of a port, about, at most: a turn sends a thousand segments, and
 /// each may have to be acknowledged.
 const FRAMES_PER_TURN: usize = 256;
 
-/// No place of a flow.
-const NOWHERE: u32 = u32::MAX;
+/// So many flows stay in the caches by themselves.
+const NEAR_MAX: usize = 128;
 
-/// What the demux found in a frame.
-pub(super) enum Arrival {
-    /// A segment for one of our addresses.
-    Segment {
-        link: Link,
-        packet: Within,
-        key: FlowKey,
-        hash: KeyHash,
-        /// Where its flow was when the burst came, most likely.
-        place: u32,
-        segment: Segment,
-    },
-    /// A message for an address of ours that wants an answer.
-    Echo {
-        link: Link,
-        packet: Within,
-    },
-    /// An affair of the link.
-    Neighbour {
-        link: Link,
-        ether_type: EtherType,
-        packet_at: u8,
-    },
-    Dropped,
-}
-
-/// Where the packet of a frame lies.
-#[derive(Clone, Copy)]
-pub(super) struct Within {
-    at: u16,
-    bytes: u16,
-}
-
-impl Within {
-    #[inline]
-    fn of(self, frame: &[u8]) -> &[u8] {
-        &frame[usize::from(self.at)..][..usize::from(self.bytes)]
-    }
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Here,
+    /// It is a segment of a connection that is not known here.
+    Elsewhere,
 }
 
 impl<P: FramePort> StackStreams<'_, P> {
@@ -96,132 +65,125 @@ impl<P: FramePort> StackStreams<'_, P> {
         let all = frames.len();
         let mut arrivals = std::mem::take(&mut self.arrivals);
         for frame in &frames {
+            if self.demux_plain(port, frame, &mut arrivals) {
+                continue;
+            }
             if let Err(reason) = self.demux(port, frame, &mut arrivals) {
                 self.stack_counters.drop(reason);
                 arrivals.push(Arrival::Dropped);
             }
         }
+        let are_far = self.live > NEAR_MAX;
         for arrival in &mut arrivals {
             if let Arrival::Segment { hash, place, .. } = arrival
                 && let Some(Entry::Flow(found)) = self.map.candidate(*hash)
             {
                 *place = found;
-                self.flows.prefetch_at(found as usize);
+                if are_far {
+                    self.flows.prefetch_at(found as usize);
+                }
             }
         }
-        for arrival in &arrivals {
-            if let Arrival::Segment { place, .. } = arrival
-                && let Some((_, flow)) = self.flows.at(*place as usize)
-            {
-                flow.prefetch_socket();
+        if are_far {
+            for arrival in &arrivals {
+                if let Arrival::Segment { place, .. } = arrival
+                    && let Some(flow) = self.flows.peek(*place as usize)
+                {
+                    flow.prefetch_socket();
+                }
             }
         }
-        let mut hops = std::mem::take(&mut self.hops);
-        for (number, (frame, arrival)) in frames.drain(..).zip(&arrivals).enumerate() {
-            let hops = number.checked_sub(came_here).map_or(0, |stray| hops[stray]);
-            self.take_in(port, frame, arrival, hops);
+        for (number, (frame, arrival)) in frames.iter().zip(&arrivals).enumerate() {
+            if self.take_in(port, frame, arrival) == Taken::Elsewhere {
+                self.strays.push(number);
+            }
         }
-        hops.clear();
+        if !self.strays.is_empty() {
+            self.take_in_strays(port, &mut frames, &arrivals, came_here);
+        }
+        self.hops.clear();
+        frames.clear();
         arrivals.clear();
-        self.hops = hops;
         self.burst = frames;
         self.arrivals = arrivals;
         (came_here, all)
     }
 
-    /// Finds out what a frame is for, and notes it in `arrivals`, or why it is for nothing here.
-    #[inline]
-    fn demux(
-        &self,
+    /// Takes in those of a burst that may be for other workers, or passes them on.
+    #[cold]
+    fn take_in_strays(
+        &mut self,
         port: usize,
-        frame: &P::Frame,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), DropReason> {
-        let attached = &self.ports[port];
-        let header = Header::read(frame, frame.stripped_tag(), attached.vlan())?;
-        let is_for_us = header.destination == attached.output.station;
-        if !is_for_us && !header.destination.is_group() {
-            return Err(DropReason::OtherStation);
-        }
-        let (link, packet_at) = (header.source, header.bytes);
-        if link.is_group() {
-            return Err(DropReason::Source);
-        }
-        let ether_type = header.ether_type;
-        if ether_type == EtherType::Arp {
-            arrivals.push(Arrival::Neighbour { link, ether_type, packet_at });
-            return Ok(());
-        }
-        let bytes = &frame[usize::from(packet_at)..];
-        let ip = packet::read(ether_type, bytes)?;
-        let packet = Within { at: u16::from(packet_at), bytes: ip.bytes };
-        if ip.content == Content::Link {
-            arrivals.push(Arrival::Neighbour { link, ether_type, packet_at });
-            return Ok(());
-        }
-        let address = attached.place(ip.destination).ok_or(DropReason::OtherAddress)?;
-        if ip.content == Content::Icmp {
-            arrivals.push(Arrival::Echo { link, packet });
-            return Ok(());
-        }
-        let (source_port, destination_port, segment) = packet::read_tcp(&ip, bytes)?;
-        // A segment to a group of stations is none (RFC 1122 section 4.2.3.10).
-        if !is_for_us {
-            return Err(DropReason::OtherStation);
-        }
-        if attached.place(ip.source).is_some() {
-            return Err(DropReason::Source);
-        }
-        let is_right = match frame.checksum() {
-            RxChecksum::Good => true,
-            RxChecksum::Bad => false,
-            RxChecksum::TcpGood => packet::verify_header(ether_type, &ip, bytes),
-            RxChecksum::Unknown => {
-                packet::verify_header(ether_type, &ip, bytes) && packet::verify_tcp(&ip, bytes)
+        frames: &mut Vec<P::Frame>,
+        arrivals: &[Arrival],
+        came_here: usize,
+    ) {
+        let mut strays = std::mem::take(&mut self.strays);
+        let mut left = strays.drain(..).peekable();
+        for (number, frame) in frames.drain(..).enumerate() {
+            if left.next_if_eq(&number).is_some()
+                && let Arrival::Segment { link, packet, ref key, hash, ref segment, .. } =
+                    arrivals[number]
+            {
+                // One of those ahead may have begun its connection.
+                if let Some(entry) = self.look_up(key, hash) {
+                    self.receive_found(port, entry, link, packet.of(&frame), key, segment);
+                    continue;
+                }
+                let hops = number.checked_sub(came_here).map_or(0, |stray| self.hops[stray]);
+                if let Some(frame) = self.pass_on(port, frame, hops, key, segment) {
+                    self.receive_new(port, link, packet.of(&frame), *key, segment);
+                }
             }
-        };
-        if !is_right {
-            return Err(DropReason::Checksum);
         }
-        let port = u8::try_from(port).unwrap_or(u8::MAX);
-        let key = FlowKey::new(ip.source, source_port, destination_port, address, port);
-        let hash = self.map.hash(&key);
-        self.map.prefetch(hash);
-        arrivals.push(Arrival::Segment { link, packet, key, hash, place: NOWHERE, segment });
-        Ok(())
+        drop(left);
+        self.strays = strays;
     }
 
-    /// Takes a frame in that so many other workers have not known.
-    fn take_in(&mut self, port: usize, frame: P::Frame, arrival: &Arrival, hops: usize) {
+    /// Takes a frame in, or says that it may be for another worker.
+    #[inline]
+    fn take_in(&mut self, port: usize, frame: &P::Frame, arrival: &Arrival) -> Taken {
         match *arrival {
             Arrival::Segment { link, packet, ref key, hash, place, ref segment } => {
                 self.stack_counters.segments_in += 1;
+                let packet = packet.of(frame);
                 // It may be another one, or have gone since.
-                if self.receive_known(place, key, link, packet.of(&frame), segment) {
-                    return;
+                if self.receive_known(place, key, link, packet, segment) {
+                    return Taken::Here;
                 }
                 match self.look_up(key, hash) {
-                    Some(Entry::Flow(place)) => {
-                        self.receive_known(place, key, link, packet.of(&frame), segment);
-                    }
-                    Some(Entry::TimeWait(place)) => {
-                        self.receive_late(port, place, link, packet.of(&frame), *key, segment);
-                    }
-                    None => {
-                        if let Some(frame) = self.pass_on(port, frame, hops, key, segment) {
-                            self.receive_new(port, link, packet.of(&frame), *key, segment);
-                        }
-                    }
+                    Some(entry) => self.receive_found(port, entry, link, packet, key, segment),
+                    None if self.ports[port].handover.is_some() => return Taken::Elsewhere,
+                    None => self.receive_new(port, link, packet, *key, segment),
                 }
             }
             Arrival::Echo { link, packet } => {
-                self.ports[port].answer(self.now, self.at, link, packet.of(&frame));
+                self.ports[port].answer(self.now, self.at, link, packet.of(frame));
             }
             Arrival::Neighbour { link, ether_type, packet_at } => {
                 let packet = &frame[usize::from(packet_at)..];
                 self.ports[port].learn(self.now, link, ether_type, packet);
             }
             Arrival::Dropped => {}
+        }
+        Taken::Here
+    }
+
+    /// A segment of a connection that there is, or was.
+    fn receive_found(
+        &mut self,
+        port: usize,
+        entry: Entry,
+        link: Link,
+        packet: &[u8],
+        key: &FlowKey,
+        segment: &Segment,
+    ) {
+        match entry {
+            Entry::Flow(place) => {
+                self.receive_known(place, key, link, packet, segment);
+            }
+            Entry::TimeWait(place) => self.receive_late(port, place, link, packet, *key, segment),
         }
     }
 
@@ -398,27 +360,6 @@ impl<P: FramePort> StackStreams<'_, P> {
             self.stack_counters.drop(DropReason::NoMemory);
         } else {
             self.stack_counters.drop(DropReason::Nonsense);
-        }
-    }
-}
-
-impl From<LinkError> for DropReason {
-    fn from(error: LinkError) -> Self {
-        match error {
-            LinkError::Short => Self::Malformed,
-            LinkError::EtherType => Self::Protocol,
-            LinkError::Vlan => Self::Vlan,
-        }
-    }
-}
-
-impl From<PacketError> for DropReason {
-    fn from(error: PacketError) -> Self {
-        match error {
-            PacketError::Malformed => Self::Malformed,
-            PacketError::Fragment => Self::Fragment,
-            PacketError::Protocol => Self::Protocol,
-            PacketError::Source => Self::Source,
         }
     }
 }

@@ -63,6 +63,12 @@ impl Link {
         Self(word & !0xffff | tag.map_or(Self::NO_TAG, |Tag(tag)| tag.into()))
     }
 
+    /// With the address in the upper 48 bits of `word`, and no tag.
+    #[inline]
+    pub(crate) fn untagged(word: u64) -> Self {
+        Self::of_word(word, None)
+    }
+
     pub(crate) fn mac(self) -> Mac {
         let [a, b, c, d, e, f, ..] = self.0.to_be_bytes();
         [a, b, c, d, e, f]

@@ -19,6 +19,7 @@ mod challenge;
 mod claims;
 mod clock;
 mod counters;
+mod demux;
 mod device;
 mod egress;
 mod flow;
@@ -32,6 +33,7 @@ mod listener;
 mod neighbours;
 mod options;
 mod packet;
+mod plain;
 mod reply;
 mod rings;
 mod streams;
@@ -56,9 +58,9 @@ pub use self::table::HashKey;
 
 use self::attached::Attached;
 use self::clock::Clock;
+use self::demux::Arrival;
 use self::flow::Flow;
 use self::idle::Idler;
-use self::ingress::Arrival;
 use self::rings::Rings;
 use self::table::FlowMap;
 use self::time_wait::TimeWaits;
@@ -113,6 +115,7 @@ pub struct StackStreams<'a, P: FramePort> {
     burst: Vec<P::Frame>,
     arrivals: Vec<Arrival>,
     hops: Vec<usize>,
+    strays: Vec<usize>,
     expired: Vec<FlowId>,
 }
 
@@ -158,6 +161,7 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
             burst: Vec::with_capacity(2 * crate::BURST_MAX),
             arrivals: Vec::with_capacity(2 * crate::BURST_MAX),
             hops: Vec::with_capacity(crate::BURST_MAX),
+            strays: Vec::with_capacity(2 * crate::BURST_MAX),
             expired: Vec::with_capacity(TimerWheel::EXPIRED_PER_CALL_MAX),
         }
     }

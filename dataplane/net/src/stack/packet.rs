@@ -8,7 +8,7 @@ use super::link::EtherType;
 
 const PROTOCOL_HOP_BY_HOP: u8 = 0;
 const PROTOCOL_ICMP: u8 = 1;
-const PROTOCOL_TCP: u8 = 6;
+pub(super) const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_ICMPV6: u8 = 58;
 
 const IPV4_HEADER_BYTES: usize = 20;
@@ -25,16 +25,23 @@ impl Flags {
     pub(crate) const RST: u8 = 0x04;
     pub(crate) const ACK: u8 = 0x10;
 
+    pub(crate) fn new(flags: u8) -> Self {
+        Self(flags)
+    }
+
+    #[inline]
     pub(crate) fn has(self, flag: u8) -> bool {
         self.0 & flag != 0
     }
 
     /// A SYN that begins a connection.
+    #[inline]
     pub(crate) fn is_opening(self) -> bool {
         self.0 & (Self::SYN | Self::ACK | Self::RST | Self::FIN) == Self::SYN
     }
 
     /// Neither begins nor ends anything.
+    #[inline]
     pub(crate) fn is_plain(self) -> bool {
         self.0 & (Self::SYN | Self::RST | Self::FIN) == 0
     }
@@ -50,7 +57,20 @@ impl Address {
 
     #[inline]
     fn v4(bytes: [u8; 4]) -> Self {
-        Self(0, Self::MAPPED | u64::from(u32::from_be_bytes(bytes)))
+        Self::of_v4(u32::from_be_bytes(bytes))
+    }
+
+    /// Of an address of IPv4, as a number.
+    #[inline]
+    pub(crate) fn of_v4(bits: u32) -> Self {
+        Self(0, Self::MAPPED | u64::from(bits))
+    }
+
+    /// Whether a station may have the address of IPv4 for itself: it is not of "this network",
+    /// loopback, a group or reserved (RFC 6890 section 2.2.2).
+    #[inline]
+    pub(crate) fn is_of_station(bits: u32) -> bool {
+        !matches!(bits >> 24, 0 | 127 | 224..)
     }
 
     fn is_mapped(self) -> bool {
@@ -203,8 +223,7 @@ fn read_ipv4(bytes: &[u8]) -> Result<Packet, PacketError> {
     }
     let source = [header[12], header[13], header[14], header[15]];
     let destination = [header[16], header[17], header[18], header[19]];
-    // "This network", loopback, groups and what is reserved (RFC 6890 section 2.2.2).
-    if matches!(source[0], 0 | 127 | 224..) {
+    if !Address::is_of_station(u32::from_be_bytes(source)) {
         return Err(PacketError::Source);
     }
     let content = match header[9] {
@@ -286,7 +305,7 @@ pub(crate) fn read_tcp(packet: &Packet, bytes: &[u8]) -> Result<(u16, u16, Segme
         return Err(PacketError::Malformed);
     }
     let segment = Segment {
-        flags: Flags(header[13]),
+        flags: Flags::new(header[13]),
         sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
         acknowledged: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
         payload_bytes: segment_bytes - header_bytes,

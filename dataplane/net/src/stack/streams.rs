@@ -172,14 +172,10 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         flow.queue.count_sent(messages, bytes.len());
         flow.unsent += u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let (sent, is_due) = send_new(flow, &mut ports[flow.key.port()], (*now, *at));
-        let is_given_up = !flow.socket().is_open();
         self.counters.bytes_out += bytes.len() as u64;
         self.count_sent(sent);
-        if is_given_up {
-            // At this moment: its end will be read.
-            self.note_silence(id);
-        } else if is_due {
-            self.schedule(id);
+        if is_due {
+            self.look_after_delivery(id);
         }
         true
     }

@@ -91,6 +91,36 @@ pub(crate) enum Entry {
     TimeWait(u32),
 }
 
+/// How keys are hashed: by multiplications whose halves are folded, with words that nobody knows.
+///
+/// Whoever sees the hashes could find keys that collide sooner than with SipHash, which takes five
+/// times as long. But nobody does: they lead to a bucket, and are told to nobody.
+#[derive(Clone, Copy)]
+struct Words([u64; 4]);
+
+impl Words {
+    fn new(key: HashKey) -> Self {
+        Self([0, 1, 2, 3].map(|number: u8| key.hash_one((b"flows", number))))
+    }
+
+    #[inline]
+    fn hash(&self, key: &FlowKey) -> u64 {
+        let Self([a, b, c, d]) = *self;
+        let (high, low) = key.remote.words();
+        let first = fold(low ^ a, key.rest ^ b);
+        // The first half of an address of IPv4 is zero.
+        fold(first ^ high ^ c, d)
+    }
+}
+
+/// The product of two words, in one.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "each half is what is meant")]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
 /// The hash of a [`FlowKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyHash(u32);
@@ -101,7 +131,7 @@ pub(crate) struct KeyHash(u32);
 ///
 /// A bucket is taken by linear probing, and never more than half of them are.
 pub(crate) struct FlowMap {
-    key: HashKey,
+    words: Words,
     buckets: Vec<Bucket>,
     len: usize,
 }
@@ -138,13 +168,17 @@ impl FlowMap {
     /// takes to move all.
     pub(crate) fn new(capacity: usize, key: HashKey) -> Self {
         let buckets = capacity.max(4).saturating_mul(2).next_power_of_two();
-        Self { key, buckets: vec![Bucket { hash: 0, entry: EMPTY }; buckets], len: 0 }
+        Self {
+            words: Words::new(key),
+            buckets: vec![Bucket { hash: 0, entry: EMPTY }; buckets],
+            len: 0,
+        }
     }
 
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "all bits of the hash are as good")]
     pub(crate) fn hash(&self, key: &FlowKey) -> KeyHash {
-        KeyHash(self.key.hash_one(key) as u32)
+        KeyHash(self.words.hash(key) as u32)
     }
 
     /// Has what [`candidate`](Self::candidate) needs come into the caches.
