@@ -239,13 +239,13 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         }
         let mut events = mem::take(&mut self.events);
         let polled = self.streams.poll(before, timeout, &mut events)?;
+        // The clock is read once in a turn, unless it has waited: what a poll works counts for the
+        // turn.
+        let has_waited = polled == Polled::Waited && timeout != Some(Duration::ZERO);
+        self.cx.now = if has_waited { self.clock.now() } else { before };
         // What comes while a worker sleeps wakes it, and so does not wait; what comes during a turn
         // may wait for the next one, or longer where some was left unread.
-        self.cx.now = self.clock.now();
         let looked = self.cx.now.checked_sub(turn).unwrap_or(self.cx.now);
-        if polled == Polled::Worked {
-            self.count_busy(self.cx.now.saturating_duration_since(before));
-        }
         self.busy =
             polled == Polled::Worked || !events.is_empty() || timeout == Some(Duration::ZERO);
         self.cx.unread_since = self.unread.begin_turn(looked, self.readable.len());

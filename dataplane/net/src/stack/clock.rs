@@ -25,6 +25,9 @@ impl Clock {
             self.missed += since;
         }
         self.seen = now;
+        if self.missed == Duration::ZERO {
+            return now;
+        }
         // No more was missed than has passed since there was a moment to begin with.
         now.checked_sub(self.missed).unwrap_or(now)
     }

@@ -201,10 +201,9 @@ impl StackStats {
 
     pub(crate) fn publish(
         &self,
-        counters: &StackCounters,
+        counters: &mut StackCounters,
         ports: impl Iterator<Item = PortCounters>,
     ) {
-        let mut counters = *counters;
         store(&self.cells, counters.fields());
         for (PortCells(cells), mut counters) in self.ports.iter().zip(ports) {
             store(cells, port_fields(&mut counters));
@@ -260,9 +259,13 @@ fn port_fields(counters: &mut PortCounters) -> impl Iterator<Item = &mut u64> {
 }
 
 fn store<'a>(cells: &[AtomicU64], fields: impl Iterator<Item = &'a mut u64>) {
-    for (cell, field) in cells.iter().zip(fields) {
-        cell.store(*field, Ordering::Relaxed);
-    }
+    let mut cells = cells.iter();
+    // A chain goes on faster by itself than when it is asked for one after the other.
+    fields.for_each(|field| {
+        if let Some(cell) = cells.next() {
+            cell.store(*field, Ordering::Relaxed);
+        }
+    });
 }
 
 fn load<'a>(cells: &[AtomicU64], fields: impl Iterator<Item = &'a mut u64>) {
@@ -292,7 +295,7 @@ mod tests {
             no_memory: first + 8,
         };
         let stats = StackStats::new(2);
-        stats.publish(&counters, [port(10), port(20)].into_iter());
+        stats.publish(&mut counters, [port(10), port(20)].into_iter());
         assert_eq!(stats.read(), counters);
         assert_eq!(stats.read_ports(), [port(10), port(20)]);
     }

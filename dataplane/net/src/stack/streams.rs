@@ -52,11 +52,15 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
     ) -> io::Result<Polled> {
         let now = self.clock.look(now);
         let found = self.turn(now)? || !self.events.is_empty();
-        self.stats.publish(&self.stack_counters(), self.ports().map(FramePort::counters));
+        let mut counters = self.stack_counters();
+        self.stats.publish(&mut counters, self.ports().map(FramePort::counters));
         events.append(&mut self.events);
         if found {
             self.idler.found_work();
             return Ok(Polled::Worked);
+        }
+        if timeout == Some(Duration::ZERO) {
+            return Ok(Polled::Waited);
         }
         let until_due = self.timers.next().map(|at| at.saturating_duration_since(now));
         let rest = [timeout, until_due].into_iter().flatten().min().unwrap_or(Duration::MAX);
