@@ -1,11 +1,14 @@
 //! The command line, and the plan it makes.
 
+mod link;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use self::link::LinkFlags;
 use crate::message::HEADER_BYTES;
 use crate::plan::{Audience, ClosedBy, Load, Plan, Scenario, Until};
 
@@ -102,13 +105,12 @@ struct MessageFlags {
 
 #[derive(Args, Debug)]
 struct CommonFlags {
-    /// What carries the packets
-    #[arg(long, value_enum, default_value_t = Transport::Kernel)]
-    transport: Transport,
+    #[command(flatten)]
+    link: LinkFlags,
 
-    /// The server
+    /// The server; with --transport ring [default: 10.0.0.1:8080]
     #[arg(long, value_name = "HOST:PORT", value_parser = target)]
-    target: String,
+    target: Option<String>,
 
     /// Path of the WebSocket endpoint
     #[arg(long, default_value = "/ws", value_parser = path)]
@@ -163,13 +165,6 @@ struct CommonFlags {
     json: bool,
 }
 
-/// What carries the packets.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Transport {
-    /// Sockets of the operating system
-    Kernel,
-}
-
 impl Cli {
     /// What to do, and whether to report it as JSON.
     ///
@@ -177,12 +172,19 @@ impl Cli {
     /// What the flags contradict each other in.
     pub(crate) fn plan(self) -> Result<(Plan, bool), clap::Error> {
         let (scenario, common, counted) = self.mode.scenario();
-        let Transport::Kernel = common.transport;
+        let contradiction = |text| Self::command().error(ErrorKind::ValueValidation, text);
+        let target = match common.target {
+            Some(target) => target,
+            None if common.link.is_ring() => link::RING_TARGET.to_owned(),
+            None => return Err(contradiction("--target HOST:PORT: name the server".to_owned())),
+        };
+        let link = common.link.link().map_err(contradiction)?;
         let has_warmup = counted.is_none() && scenario != Scenario::Idle;
         let warmup = common.warmup.unwrap_or(Duration::from_secs(if has_warmup { 1 } else { 0 }));
         let plan = Plan {
             scenario,
-            target: common.target,
+            target,
+            link,
             path: common.path,
             clients: common.connections,
             threads: common.threads,
@@ -197,7 +199,7 @@ impl Cli {
         };
         match plan.contradiction() {
             None => Ok((plan, common.json)),
-            Some(text) => Err(Self::command().error(ErrorKind::ValueValidation, text)),
+            Some(text) => Err(contradiction(text)),
         }
     }
 }
@@ -345,6 +347,10 @@ mod tests {
             ("idle --target a:1 --source localhost", "--source"),
             ("connect --target a:1 --closed-by nobody", "--closed-by"),
             ("idle --target a:1 --transport dpdk", "--transport"),
+            ("idle --target a:1 --clients 10.0.0.0/8", "--clients"),
+            ("idle --transport ring --threads 2", "--threads"),
+            ("idle --transport ring --source 10.0.0.1", "--source"),
+            ("idle --transport ring --target [::1]:80", "--target"),
             ("idle --target a:1 --server-pid 0", "--server-pid"),
             ("idle --target a:1 --admin 9090", "--admin"),
         ] {

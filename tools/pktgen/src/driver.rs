@@ -43,6 +43,8 @@ pub(crate) struct Driver<T> {
     /// Handshakes in the order in which they began; those that have ended are passed over.
     handshakes_begun: VecDeque<(u64, usize)>,
     open: usize,
+    /// Connections that were ended, and of which something is left.
+    leaving: usize,
     handshakes: u64,
     roll_called: u64,
     last_roll_call: Option<Instant>,
@@ -73,6 +75,7 @@ impl<T: Transport> Driver<T> {
             connecting: 0,
             handshakes_begun: VecDeque::new(),
             open: 0,
+            leaving: 0,
             handshakes: 0,
             roll_called: 0,
             last_roll_call: None,
@@ -97,6 +100,7 @@ impl<T: Transport> Driver<T> {
                 break;
             }
         }
+        let segments = self.transport.segments();
         let Inbox { mut checker, delivery, .. } = self.inbox;
         checker.finish(|publisher| self.shared.published_for_sure(publisher));
         Outcome {
@@ -105,6 +109,7 @@ impl<T: Transport> Driver<T> {
             upgrade: self.upgrade,
             offences: checker.offences,
             slow_disconnected: self.slow_disconnected,
+            segments,
         }
     }
 
@@ -128,6 +133,7 @@ impl<T: Transport> Driver<T> {
             Phase::Drain | Phase::End => {}
             Phase::Close => self.close_all(),
         }
+        self.transport.flush();
         self.post();
         Ok(())
     }
@@ -156,11 +162,20 @@ impl<T: Transport> Driver<T> {
             Event::Readable(client) => self.receive(client),
             Event::Writable(client) => self.agenda.wake(client),
             Event::Ended(client, reason) => self.ended(client, &reason),
+            Event::Gone(client) => {
+                self.leaving -= 1;
+                self.gone(client);
+            }
         }
     }
 
     /// Reads what is there.
     fn receive(&mut self, client: usize) {
+        if self.is_slow(client) && matches!(self.clients[client], Client::Open(_)) {
+            // What the server sent before it filled the window is not looked at.
+            self.transport.read(client, |_, _| {});
+            return;
+        }
         let Self { transport, clients, inbox, shared, .. } = self;
         let mut read = inbox::Read::default();
         let mut fault = None;
@@ -176,7 +191,9 @@ impl<T: Transport> Driver<T> {
                     fault = inbox.take(shared, client, reader, bytes, at_ns, &mut read).err();
                 }
             }),
-            Client::Absent | Client::Connecting { .. } => transport.read(client, |_, _| {}),
+            Client::Absent | Client::Connecting { .. } | Client::Leaving => {
+                transport.read(client, |_, _| {})
+            }
         };
         self.react(client, read);
         if let Some(fault) = fault {
@@ -265,7 +282,7 @@ impl<T: Transport> Driver<T> {
             }
             Client::Open(session) if session.closing => self.leave(client),
             Client::Open(_) => self.broken(client, Offence::Disconnected, reason),
-            Client::Absent => {}
+            Client::Absent | Client::Leaving => {}
         }
     }
 
@@ -286,8 +303,12 @@ impl<T: Transport> Driver<T> {
     fn leave(&mut self, client: usize) {
         if let Client::Open(_) = &self.clients[client] {
             self.open -= 1;
-            self.transport.finish(client);
-            self.gone(client);
+            if self.transport.finish(client) {
+                self.gone(client);
+            } else {
+                self.leaving += 1;
+                self.clients[client] = Client::Leaving;
+            }
         }
     }
 
@@ -315,9 +336,10 @@ impl<T: Transport> Driver<T> {
     fn post(&self) {
         let counters = &self.shared.counters[self.number];
         let post = |counter: &AtomicU64, value: u64| counter.store(value, Ordering::Release);
-        post(&counters.open, self.open as u64);
+        let open = self.open + self.leaving;
+        post(&counters.open, open as u64);
         post(&counters.handshakes, self.handshakes);
-        post(&counters.under_way, (self.open + self.connecting) as u64);
+        post(&counters.under_way, (open + self.connecting) as u64);
         post(&counters.roll_called, self.roll_called);
         post(&counters.settled, self.inbox.settled);
         post(&counters.measured, self.inbox.measured);

@@ -7,14 +7,15 @@
 //!                 |                  pace (when to send), message (what), outgoing (framed),
 //!                 |                  frames (what came), check (was it right), ledger (who has
 //!                 |                  it), latency
-//!                 |                  --(transport)--> kernel: sockets
+//!                 |                  --(transport)--> kernel: sockets | packet: frames
 //!                 '-> report <------ shared (what both sides tell each other)
 //! ```
 //!
 //! - `cli`, `plan`: the flags, and what they mean together
 //! - `run`: the phases of a run, and the patience with each
 //! - `driver/`: what the clients of a thread do, on whatever carries their bytes
-//! - `transport`: the seam below; `kernel/`: the sockets of the system
+//! - `transport`: the seam below; `kernel/`: the sockets of the system; `packet/`: a TCP of its own,
+//!   on a port of DPDK's or on a wire in memory with a server behind it (`ring`)
 //! - `inbox`, `message`, `check`, `ledger`, `pace`, `latency`: what is sent, and what comes of it
 //! - `upgrade`: the HTTP request and its answer; `outgoing`: frames of a client; `frames`: a strict
 //!   reader of what servers send
@@ -39,14 +40,17 @@ mod kernel;
 mod latency;
 mod ledger;
 mod limits;
+mod link;
 mod message;
 mod outcome;
 mod outgoing;
 mod pace;
+mod packet;
 mod plan;
 mod process;
 mod progress;
 mod report;
+mod ring;
 mod run;
 mod series;
 mod server;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::check::Expected;
+use crate::link::Link;
 
 /// A sequence for each client and publisher is kept; more would be memory for no use.
 const SEQUENCES_MAX: usize = 100_000_000;
@@ -16,6 +17,7 @@ const CLIENTS_MAX: usize = 1_000_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) scenario: Scenario,
+    pub(crate) link: Link,
     /// Host and port.
     pub(crate) target: String,
     pub(crate) path: String,
@@ -97,6 +99,9 @@ impl Plan {
     /// What the numbers contradict each other in, by flag.
     pub(crate) fn contradiction(&self) -> Option<String> {
         let Self { clients, threads, .. } = *self;
+        if let Some(text) = self.contradiction_of_link() {
+            return Some(text);
+        }
         if clients > CLIENTS_MAX {
             return Some(format!("--connections {clients}: at most {CLIENTS_MAX}"));
         }
@@ -127,6 +132,23 @@ impl Plan {
             ));
         }
         None
+    }
+
+    fn contradiction_of_link(&self) -> Option<String> {
+        if self.link.is_kernel() {
+            return None;
+        }
+        let name = self.link.name();
+        if self.threads > 1 {
+            return Some(format!("--threads: one thread has all clients with --transport {name}"));
+        }
+        if !self.sources.is_empty() {
+            return Some(format!("--source: --clients says it with --transport {name}"));
+        }
+        // Names are looked up before the run begins; an address of IPv6 shows at once.
+        self.target
+            .starts_with('[')
+            .then(|| format!("--target {}: --transport {name} speaks IPv4 only", self.target))
     }
 
     pub(crate) fn message_len(&self) -> usize {
@@ -214,6 +236,7 @@ impl Plan {
     pub(crate) fn of(scenario: Scenario, clients: usize) -> Self {
         Self {
             scenario,
+            link: Link::Kernel,
             target: "127.0.0.1:1".to_owned(),
             path: "/".to_owned(),
             clients,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::check::{Offence, Offences};
 use crate::latency::{Latency, Summary};
+use crate::outcome::SegmentCounts;
 use crate::plan::{Load, Plan, Scenario};
 use crate::series::Point;
 use crate::server::ServerFigures;
@@ -58,6 +59,7 @@ pub(crate) struct Report {
     protocol_errors: u64,
     disconnected: u64,
     slow_disconnected: u64,
+    segments: Option<SegmentCounts>,
     examples: Vec<String>,
     error: Option<String>,
     series: Vec<Point>,
@@ -102,6 +104,7 @@ pub(crate) struct Results {
     pub(crate) upgrade: Latency,
     pub(crate) offences: Offences,
     pub(crate) slow_disconnected: u64,
+    pub(crate) segments: Option<SegmentCounts>,
     pub(crate) failure: Option<String>,
 }
 
@@ -128,7 +131,7 @@ impl Report {
                 Scenario::Connect { .. } => "connect",
                 Scenario::Idle => "idle",
             },
-            transport: "kernel",
+            transport: plan.link.name(),
             target: plan.target.clone(),
             address,
             connections: plan.clients,
@@ -170,6 +173,7 @@ impl Report {
             protocol_errors: offences.count(Offence::Protocol),
             disconnected: offences.count(Offence::Disconnected),
             slow_disconnected: results.slow_disconnected,
+            segments: results.segments,
             examples: offences.examples,
             error: results.failure,
             series: run.series,

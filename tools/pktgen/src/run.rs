@@ -31,8 +31,12 @@ const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// # Errors
 /// Why it could not begin. What goes wrong later stands in the report.
 pub(crate) fn conduct(plan: Plan) -> Result<Report, String> {
-    limits::make_room(plan.clients, plan.threads)?;
-    let address = resolve(&plan.target, plan.timeout)?;
+    let address = if plan.link.is_kernel() {
+        limits::make_room(plan.clients, plan.threads)?;
+        resolve(&plan.target, plan.timeout)?
+    } else {
+        look_up_ipv4(&plan.target)?
+    };
     let server = plan.server_pid.map(Process::find).transpose()?;
     let rss_before_bytes = server.map_or(Ok(0), Process::memory)?;
     let admin = plan.admin.as_deref().map(|admin| find_admin(admin, plan.timeout)).transpose()?;
@@ -67,6 +71,12 @@ fn find_admin(name: &str, timeout: Duration) -> Result<Admin, String> {
     let admin = Admin::new(name, address, timeout);
     admin.read()?;
     Ok(admin)
+}
+
+/// The first address of version 4 of the target. It is not on a network of this system.
+fn look_up_ipv4(target: &str) -> Result<SocketAddr, String> {
+    let mut addresses = target.to_socket_addrs().map_err(|error| format!("{target}: {error}"))?;
+    addresses.find(SocketAddr::is_ipv4).ok_or_else(|| format!("{target}: no IPv4 address"))
 }
 
 /// The first address of the target that takes a connection. Where there is but one it is not
@@ -344,6 +354,7 @@ fn results(shared: &Shared, fleet: Fleet) -> Results {
         upgrade: Latency::new(),
         offences: Offences::default(),
         slow_disconnected: 0,
+        segments: None,
         failure: None,
     };
     for outcome in fleet.join() {
@@ -356,6 +367,8 @@ fn results(shared: &Shared, fleet: Fleet) -> Results {
         results.upgrade.merge(&outcome.upgrade);
         results.offences.merge(outcome.offences);
         results.slow_disconnected += outcome.slow_disconnected;
+        // Only one thread has any.
+        results.segments = results.segments.or(outcome.segments);
     }
     let target = &shared.plan.target;
     results.failure = shared.failure().map(|reason| format!("{target}: {reason}"));

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::outcome::SegmentCounts;
+
 /// What has become of a connection.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -15,6 +17,8 @@ pub(crate) enum Event {
     /// It is no more, or never came to be, and why. Of a client that is [held](Transport::hold)
     /// this comes in place of `Readable`.
     Ended(usize, String),
+    /// The last that was left of one that [`finish`](Transport::finish) ended is gone.
+    Gone(usize),
     /// Another thread has news.
     Woken,
 }
@@ -59,12 +63,21 @@ pub(crate) trait Transport {
     /// the window of TCP alone.
     fn hold(&mut self, client: usize, is_held: bool);
 
-    /// Ends the connection in order, behind what was sent. The client may have another at once.
-    fn finish(&mut self, client: usize);
+    /// Ends the connection in order, behind what was sent. Whether nothing is left of it; else
+    /// [`Event::Gone`] tells when.
+    fn finish(&mut self, client: usize) -> bool;
 
     /// Ends the connection at once, by a reset.
     fn reset(&mut self, client: usize);
 
+    /// The turn of the loop is over: whatever waits to be sent goes out.
+    fn flush(&mut self) {}
+
     /// Lets another thread see a change.
     fn wake(&self, thread: usize);
+
+    /// What has been counted of segments, where there is a TCP of our own.
+    fn segments(&self) -> Option<SegmentCounts> {
+        None
+    }
 }

@@ -14,6 +14,8 @@ pub(super) enum Client {
     /// It waits for the answer to its upgrade.
     Upgrading(Box<Upgrading>),
     Open(Session),
+    /// It has ended its connection, of which something is left.
+    Leaving,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl Client {
         match self {
             Self::Connecting { began_ns } => Some(*began_ns),
             Self::Upgrading(upgrading) => Some(upgrading.began_ns),
-            Self::Absent | Self::Open(_) => None,
+            Self::Absent | Self::Open(_) | Self::Leaving => None,
         }
     }
 }

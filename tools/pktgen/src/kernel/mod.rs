@@ -134,9 +134,10 @@ impl Transport for KernelTransport {
         }
     }
 
-    fn finish(&mut self, client: usize) {
+    fn finish(&mut self, client: usize) -> bool {
         // The system sees to the rest.
         self.sockets[client] = None;
+        true
     }
 
     fn reset(&mut self, client: usize) {

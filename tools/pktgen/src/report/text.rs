@@ -66,6 +66,9 @@ impl fmt::Display for Report {
         for (name, value) in self.server.rows() {
             row(name, value)?;
         }
+        if let Some(segments) = &self.segments {
+            row("segments", segments.to_string())?;
+        }
         let all_is_well = match self.deliveries {
             Some(_) => "every message once, in order and whole",
             None => "all connections as they should be",

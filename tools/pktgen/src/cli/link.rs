@@ -1,0 +1,265 @@
+//! The flags that say what carries the packets.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use hioload_net::WireOptions;
+use ipnet::Ipv4Net;
+
+use crate::link::{Carrier, Link, Packets};
+use crate::packet::AckPolicy;
+
+/// Where the server of `--transport ring` is.
+pub(super) const RING_TARGET: &str = "10.0.0.1:8080";
+const RING_CLIENTS: &str = "10.1.0.0/16";
+
+/// What carries the packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Transport {
+    /// Sockets of the operating system
+    Kernel,
+    /// A network interface of DPDK's, which is all the generator's; this program speaks TCP itself.
+    /// Needs a build with --features dpdk
+    Dpdk,
+    /// A wire in memory to a server in this process, on smoltcp as over DPDK: no network, no root
+    Ring,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct LinkFlags {
+    /// What carries the packets
+    #[arg(long, value_enum, default_value_t = Transport::Kernel)]
+    transport: Transport,
+
+    /// dpdk, ring: the addresses of the clients, as a network; each address has 64,512 ports. ARP
+    /// is answered for them [default: 10.1.0.0/16 with ring]
+    #[arg(long, value_name = "NETWORK", help_heading = PACKETS)]
+    clients: Option<Ipv4Net>,
+
+    /// dpdk, ring: the address of this side of the link, if the clients are in a network behind it;
+    /// ARP is answered for it alone
+    #[arg(long, value_name = "IP", help_heading = PACKETS)]
+    gateway: Option<Ipv4Addr>,
+
+    /// dpdk, ring: the router to the server, if that is not on the link
+    #[arg(long, value_name = "IP", help_heading = PACKETS)]
+    via: Option<Ipv4Addr>,
+
+    /// dpdk, ring: when clients acknowledge what comes
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, help_heading = PACKETS)]
+    acks: AckPolicy,
+
+    /// ring: what the wire does to frames, such as lost=1000,doubled=10,delayed=10,damaged=10 (of a
+    /// million), latency=50us, seed=1
+    #[arg(long, value_name = "FAULTS", value_parser = wire, help_heading = PACKETS)]
+    wire: Option<WireOptions>,
+
+    #[cfg(feature = "dpdk")]
+    #[command(flatten)]
+    dpdk: dpdk::DpdkFlags,
+}
+
+const PACKETS: &str = "Packets";
+
+impl LinkFlags {
+    /// What carries the packets, or which flags contradict each other.
+    pub(super) fn link(self) -> Result<Link, String> {
+        let carrier = match self.transport {
+            Transport::Kernel => return self.kernel(),
+            Transport::Ring => Carrier::Ring(self.wire.clone().unwrap_or_default()),
+            Transport::Dpdk => self.dpdk()?,
+        };
+        if self.wire.is_some() && self.transport != Transport::Ring {
+            return Err("--wire: only with --transport ring".to_owned());
+        }
+        let clients = match (self.clients, self.transport) {
+            (Some(clients), _) => clients,
+            (None, Transport::Ring) => RING_CLIENTS.parse().map_err(|_| RING_CLIENTS.to_owned())?,
+            (None, _) => {
+                return Err("--transport dpdk: name the clients' addresses by --clients".to_owned());
+            }
+        };
+        let (gateway, via, acks) = (self.gateway, self.via, self.acks);
+        Ok(Link::Packets(Packets { carrier, clients, gateway, via, acks }))
+    }
+
+    pub(super) fn is_ring(&self) -> bool {
+        self.transport == Transport::Ring
+    }
+
+    fn kernel(self) -> Result<Link, String> {
+        let flags = [
+            ("--clients", self.clients.is_some()),
+            ("--gateway", self.gateway.is_some()),
+            ("--via", self.via.is_some()),
+            ("--acks", self.acks != AckPolicy::default()),
+            ("--wire", self.wire.is_some()),
+        ];
+        match flags.into_iter().find(|(_, is_set)| *is_set) {
+            Some((flag, _)) => Err(format!(
+                "{flag}: the kernel's sockets see to that; --transport dpdk or ring is what it is for"
+            )),
+            None => Ok(Link::Kernel),
+        }
+    }
+
+    #[cfg(feature = "dpdk")]
+    fn dpdk(&self) -> Result<Carrier, String> {
+        self.dpdk.port().map(Carrier::Dpdk)
+    }
+
+    #[cfg(not(feature = "dpdk"))]
+    #[expect(clippy::unused_self, reason = "the flags are there with the feature")]
+    fn dpdk(&self) -> Result<Carrier, String> {
+        Err("--transport dpdk: this program was built without DPDK; on Linux with libdpdk, build \
+             it by cargo build --release -p hioload-pktgen --features dpdk"
+            .to_owned())
+    }
+}
+
+#[cfg(feature = "dpdk")]
+mod dpdk {
+    use clap::Args;
+
+    use super::PACKETS;
+    use crate::link::{Device, DpdkPort};
+
+    #[derive(Args, Debug)]
+    pub(super) struct DpdkFlags {
+        /// dpdk: a virtual device, such as net_memif0,role=client,socket=/run/memif.sock
+        #[arg(long, value_name = "DEVICE", conflicts_with = "pci", help_heading = PACKETS)]
+        vdev: Option<String>,
+
+        /// dpdk: the PCI address of a network interface, such as 0000:03:00.0
+        #[arg(long, value_name = "ADDRESS", help_heading = PACKETS)]
+        pci: Option<String>,
+
+        /// dpdk: the CPU that the generator keeps busy [default: the last one it may use]
+        #[arg(long, value_name = "N", help_heading = PACKETS)]
+        cpu: Option<usize>,
+
+        /// dpdk: memory for packets
+        #[arg(
+            long,
+            value_name = "MIB",
+            default_value_t = 64,
+            value_parser = clap::value_parser!(u32).range(16..=1 << 20),
+            help_heading = PACKETS
+        )]
+        memory: u32,
+
+        /// dpdk: memory in ordinary pages, where there are no huge ones: enough for virtual devices
+        #[arg(long, help_heading = PACKETS)]
+        no_huge: bool,
+
+        /// dpdk: names this process among others that use DPDK [default: hioload-pktgen-PID]
+        #[arg(long, value_name = "NAME", help_heading = PACKETS)]
+        file_prefix: Option<String>,
+
+        /// dpdk: one more argument for DPDK's EAL, as it is; may be repeated
+        #[arg(long, value_name = "ARG", allow_hyphen_values = true, help_heading = PACKETS)]
+        eal_arg: Vec<String>,
+
+        /// dpdk: the longest packet
+        #[arg(
+            long,
+            value_name = "BYTES",
+            default_value_t = 1500,
+            value_parser = clap::value_parser!(u16).range(576..=9600),
+            help_heading = PACKETS
+        )]
+        mtu: u16,
+
+        /// dpdk: frames that either queue holds
+        #[arg(
+            long,
+            value_name = "N",
+            default_value_t = 2048,
+            value_parser = clap::value_parser!(u16).range(64..=8192),
+            help_heading = PACKETS
+        )]
+        descriptors: u16,
+    }
+
+    impl DpdkFlags {
+        pub(super) fn port(&self) -> Result<DpdkPort, String> {
+            let device = match (&self.vdev, &self.pci) {
+                (Some(vdev), _) => Device::Vdev(vdev.clone()),
+                (None, Some(pci)) => Device::Pci(pci.clone()),
+                (None, None) => {
+                    return Err("--transport dpdk: name a device by --vdev or --pci".to_owned());
+                }
+            };
+            let own_prefix = || format!("hioload-pktgen-{}", std::process::id());
+            Ok(DpdkPort {
+                device,
+                cpu: self.cpu,
+                memory_mib: self.memory,
+                huge_pages: !self.no_huge,
+                file_prefix: self.file_prefix.clone().unwrap_or_else(own_prefix),
+                eal_args: self.eal_arg.clone(),
+                mtu: self.mtu,
+                descriptors: self.descriptors,
+            })
+        }
+    }
+}
+
+fn wire(text: &str) -> Result<WireOptions, String> {
+    let mut options = WireOptions::default();
+    for part in text.split(',') {
+        let (name, value) =
+            part.split_once('=').ok_or_else(|| format!("expected NAME=VALUE, got {part:?}"))?;
+        let ppm = || {
+            let ppm = value.parse().ok().filter(|ppm| *ppm <= 1_000_000);
+            ppm.ok_or_else(|| format!("{name}: expected a number of a million, got {value:?}"))
+        };
+        match name {
+            "lost" => options.lost_ppm = ppm()?,
+            "doubled" => options.doubled_ppm = ppm()?,
+            "delayed" => options.delayed_ppm = ppm()?,
+            "damaged" => options.damaged_ppm = ppm()?,
+            "latency" => {
+                let us = value.strip_suffix("us").and_then(|us| us.parse().ok());
+                let us = us.filter(|us| *us <= 1_000_000);
+                let expected = || format!("latency: expected 0us to 1000000us, got {value:?}");
+                options.latency = Duration::from_micros(us.ok_or_else(expected)?);
+            }
+            "seed" => {
+                let seed = value.parse();
+                options.seed =
+                    seed.map_err(|_| format!("seed: expected a whole number, got {value:?}"))?;
+            }
+            _ => {
+                return Err(format!(
+                    "{name}: expected lost, doubled, delayed, damaged, latency or seed"
+                ));
+            }
+        }
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_the_wire_are_read_and_bad_ones_named() {
+        let options = wire("lost=1000,latency=50us,seed=7").expect("good ones");
+        assert_eq!((options.lost_ppm, options.seed), (1000, 7));
+        assert_eq!(options.latency, Duration::from_micros(50));
+        for (text, named) in [
+            ("lost", "NAME=VALUE"),
+            ("lost=x", "lost"),
+            ("lost=1000001", "lost"),
+            ("latency=5", "latency"),
+            ("seed=-1", "seed"),
+            ("colour=1", "colour"),
+        ] {
+            let error = wire(text).expect_err(text);
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+}

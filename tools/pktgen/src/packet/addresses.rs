@@ -1,0 +1,168 @@
+//! Which client has which address and ports. Both ways it is arithmetic: a segment finds its client
+//! without a table.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use ipnet::Ipv4Net;
+
+/// Clients use all ports but the first 1,024 (RFC 6335 section 6).
+const FIRST_PORT: u32 = 1024;
+const PORTS: u32 = 65_536 - FIRST_PORT;
+
+/// Client `n` has the `n % addresses`th address, and there a stripe of the ports: it uses one after
+/// the other for its connections, so that no two in a row have the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    first: u32,
+    count: u32,
+    clients: u32,
+    ports_per_client: u32,
+}
+
+/// A client, and which of its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) client: u32,
+    /// The place in the client's stripe of ports.
+    pub(super) turn: u32,
+}
+
+impl Addresses {
+    /// All host addresses of a network but `taken`, as far as there are clients for them.
+    ///
+    /// # Errors
+    /// That there are fewer ports than clients.
+    pub(crate) fn new(
+        network: Ipv4Net,
+        clients: usize,
+        taken: &[Ipv4Addr],
+    ) -> Result<Self, String> {
+        // Hosts leave out the network's own address and that of all of it (RFC 919 section 7).
+        let mut hosts = network.hosts().map(u32::from);
+        let first = hosts.next().unwrap_or_default();
+        let last = hosts.next_back().unwrap_or(first);
+        let taken: Vec<u32> = taken.iter().map(|taken| u32::from(*taken)).collect();
+        let (first, last) = longest_gap(first, last, &taken)
+            .ok_or_else(|| format!("--clients {network}: no address is left for the clients"))?;
+        let available = last - first + 1;
+        let clients = u32::try_from(clients).unwrap_or(u32::MAX);
+        let count = available.min(clients).max(1);
+        let clients_per_address = clients.div_ceil(count);
+        let ports_per_client = PORTS / clients_per_address.max(1);
+        if ports_per_client == 0 {
+            return Err(format!(
+                "--clients {network}: {count} addresses have room for {}, not for {clients}",
+                u64::from(count) * u64::from(PORTS)
+            ));
+        }
+        Ok(Self { first, count, clients, ports_per_client })
+    }
+
+    /// Where a client's connection of this number comes from.
+    pub(super) fn of(&self, client: u32, connection: u32) -> SocketAddrV4 {
+        let (slot, address) = (client / self.count, client % self.count);
+        let turn = connection % self.ports_per_client;
+        let port = FIRST_PORT + slot * self.ports_per_client + turn;
+        // A slot and a turn are below what `new` divided the ports by.
+        SocketAddrV4::new(Ipv4Addr::from(self.first + address), u16::try_from(port).unwrap_or(0))
+    }
+
+    /// Whose address and port it is.
+    #[inline]
+    pub(super) fn owner(&self, address: u32, port: u16) -> Option<Owner> {
+        let at = address.wrapping_sub(self.first);
+        let port = u32::from(port).checked_sub(FIRST_PORT)?;
+        let (slot, turn) = (port / self.ports_per_client, port % self.ports_per_client);
+        let client = slot.checked_mul(self.count)?.checked_add(at)?;
+        (at < self.count && client < self.clients).then_some(Owner { client, turn })
+    }
+
+    /// Whether it is one of the clients' addresses.
+    pub(super) fn contains(&self, address: Ipv4Addr) -> bool {
+        u32::from(address).wrapping_sub(self.first) < self.count
+    }
+
+    pub(super) fn first(&self) -> Ipv4Addr {
+        Ipv4Addr::from(self.first)
+    }
+
+    /// The turn of a connection of this number.
+    #[inline]
+    pub(super) fn turn(&self, connection: u32) -> u32 {
+        connection % self.ports_per_client
+    }
+}
+
+/// The longest run of addresses without one that is taken.
+fn longest_gap(first: u32, last: u32, taken: &[u32]) -> Option<(u32, u32)> {
+    let mut taken: Vec<u32> =
+        taken.iter().copied().filter(|taken| (first..=last).contains(taken)).collect();
+    taken.sort_unstable();
+    let mut begin = u64::from(first);
+    let mut longest: Option<(u64, u64)> = None;
+    for end in taken.into_iter().map(u64::from).chain([u64::from(last) + 1]) {
+        let is_longer = longest.is_none_or(|(from, to)| end.saturating_sub(begin) > to - from);
+        if end > begin && is_longer {
+            longest = Some((begin, end));
+        }
+        begin = end + 1;
+    }
+    let (from, to) = longest?;
+    Some((u32::try_from(from).ok()?, u32::try_from(to - 1).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(network: &str, clients: usize, taken: &[&str]) -> Result<Addresses, String> {
+        let taken: Vec<Ipv4Addr> = taken.iter().map(|ip| ip.parse().expect("one")).collect();
+        Addresses::new(network.parse().expect("a network"), clients, &taken)
+    }
+
+    #[test]
+    fn every_connection_finds_its_client_again() {
+        for (network, clients) in
+            [("10.1.0.0/16", 1_000_000), ("10.1.0.0/16", 7), ("10.0.0.0/30", 100_000)]
+        {
+            let addresses = addresses(network, clients, &[]).expect("room");
+            let last = u32::try_from(clients - 1).expect("a few");
+            for client in [0, 1, last / 2, last] {
+                for connection in [0, 1, 77, 65_000, 4_000_000_000] {
+                    let from = addresses.of(client, connection);
+                    let owner = addresses.owner(u32::from(*from.ip()), from.port());
+                    let turn = addresses.turn(connection);
+                    assert_eq!(owner, Some(Owner { client, turn }), "{network} {from}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strangers_have_no_owner() {
+        let addresses = addresses("10.1.0.0/24", 3, &[]).expect("room");
+        let stranger = |address: &str, port| {
+            addresses.owner(u32::from(address.parse::<Ipv4Addr>().expect("an address")), port)
+        };
+        assert_eq!(stranger("10.1.0.0", 2000), None);
+        assert_eq!(stranger("10.1.0.4", 2000), None);
+        assert_eq!(stranger("10.1.0.1", 1023), None);
+        assert!(stranger("10.1.0.3", 65_535).is_some());
+    }
+
+    #[test]
+    fn addresses_that_others_have_are_left_out() {
+        let addresses = addresses("10.0.0.0/24", 300, &["10.0.0.1", "10.0.0.2"]).expect("room");
+        assert_eq!(addresses.first(), Ipv4Addr::new(10, 0, 0, 3));
+        assert!(addresses.contains(Ipv4Addr::new(10, 0, 0, 254)));
+        assert!(!addresses.contains(Ipv4Addr::new(10, 0, 0, 255)));
+    }
+
+    #[test]
+    fn more_clients_than_ports_are_refused() {
+        let error = addresses("10.0.0.0/30", 200_000, &[]).expect_err("too many");
+        assert!(error.contains("--clients 10.0.0.0/30") && error.contains("129024"), "{error}");
+        let error = addresses("10.0.0.1/32", 1, &["10.0.0.1"]).expect_err("it is taken");
+        assert!(error.contains("no address is left"), "{error}");
+    }
+}
