@@ -3,6 +3,7 @@
 mod link;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -11,13 +12,14 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use self::link::LinkFlags;
 use crate::message::HEADER_BYTES;
 use crate::plan::{Audience, ClosedBy, Load, Plan, Scenario, Until};
+use crate::report::ReportFile;
 
 const AFTER_HELP: &str = "\
 Each message carries its run, publisher, sequence, time and a pattern. Every client
 checks that it gets every message once, in order for each publisher, and whole.
 
 Exit status: 0 all is well, 1 a check failed or the run could not be made or ended,
-2 bad flags.";
+2 bad flags, or a report that cannot be written.";
 
 /// Plays WebSocket clients against a server, checks what they get, and measures it
 #[derive(Debug, Parser)]
@@ -160,17 +162,28 @@ struct CommonFlags {
     #[arg(long, value_name = "HOST:PORT", value_parser = target)]
     admin: Option<String>,
 
+    /// Write a page with charts and all figures to this file (HTML, which needs nothing else)
+    #[arg(long, value_name = "FILE", value_parser = clap::value_parser!(PathBuf))]
+    report: Option<PathBuf>,
+
     /// Print one line of JSON instead of a table
     #[arg(long)]
     json: bool,
 }
 
+/// What becomes of the figures.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) as_json: bool,
+    pub(crate) report: Option<ReportFile>,
+}
+
 impl Cli {
-    /// What to do, and whether to report it as JSON.
+    /// What to do, and how to report it.
     ///
     /// # Errors
-    /// What the flags contradict each other in.
-    pub(crate) fn plan(self) -> Result<(Plan, bool), clap::Error> {
+    /// What the flags contradict each other in, or why there can be no report.
+    pub(crate) fn plan(self) -> Result<(Plan, Output), clap::Error> {
         let (scenario, common, counted) = self.mode.scenario();
         let contradiction = |text| Self::command().error(ErrorKind::ValueValidation, text);
         let target = match common.target {
@@ -197,10 +210,12 @@ impl Cli {
             server_pid: common.server_pid,
             admin: common.admin,
         };
-        match plan.contradiction() {
-            None => Ok((plan, common.json)),
-            Some(text) => Err(contradiction(text)),
+        if let Some(text) = plan.contradiction() {
+            return Err(contradiction(text));
         }
+        let report = common.report.as_deref().map(ReportFile::create).transpose();
+        let report = report.map_err(|reason| contradiction(format!("--report {reason}")))?;
+        Ok((plan, Output { as_json: common.json, report }))
     }
 }
 

@@ -42,11 +42,45 @@ impl Latency {
             max: microseconds(self.0.max()),
         })
     }
+
+    /// Points up to the nines that so many times have: no finer than a single one.
+    #[expect(clippy::cast_precision_loss, reason = "a count below 2^53")]
+    pub(crate) fn curve(&self, name: &'static str) -> Curve {
+        const STEP: f64 = 0.05;
+        let end = (self.0.len() as f64).log10();
+        let parts = std::iter::successors(Some(0.0), |nines| Some(nines + STEP));
+        let mut points: Vec<CurvePoint> = parts
+            .take_while(|nines| *nines < end)
+            .map(|nines| {
+                let value = self.0.value_at_quantile(1.0 - 10_f64.powf(-nines));
+                CurvePoint { nines, us: microseconds(value) }
+            })
+            .collect();
+        if !self.0.is_empty() {
+            points.push(CurvePoint { nines: end, us: microseconds(self.0.max()) });
+        }
+        Curve { name, points }
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ten minutes of nanoseconds are below 2^53")]
 fn microseconds(ns: u64) -> f64 {
     ns as f64 / 1e3
+}
+
+/// A distribution as a line: how long each part of all took at the most.
+#[derive(Clone, Debug)]
+pub(crate) struct Curve {
+    pub(crate) name: &'static str,
+    pub(crate) points: Vec<CurvePoint>,
+}
+
+/// A point of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct CurvePoint {
+    /// The part, by how many nines it has: 0.9 is 1, 0.99 is 2, 0.5 is about 0.3.
+    pub(crate) nines: f64,
+    pub(crate) us: f64,
 }
 
 /// Microseconds, but for the count.

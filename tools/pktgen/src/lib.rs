@@ -22,7 +22,8 @@
 //! - `process`, `limits`: CPU and memory of the server, descriptors of this process
 //! - `admin`, `server`: asks an appliance what it counts, and what that was in the measurement
 //! - `series`: how the run went over time
-//! - `report`, `progress`: what people and programs see
+//! - `report`, `progress`: what people and programs see; `report/page` is the one with charts,
+//!   `host` the CPU, system and command line that it names
 //!
 //! No code is shared with the appliance: upgrade and framing are the client's side of RFC 6455,
 //! written for this and tested against tungstenite. Nothing is allocated per message, since the
@@ -35,6 +36,7 @@ mod cli;
 mod driver;
 mod fleet;
 mod frames;
+mod host;
 mod inbox;
 mod kernel;
 mod latency;
@@ -63,14 +65,16 @@ use std::process::ExitCode;
 
 pub use cli::Cli;
 
+use crate::host::Provenance;
+
 /// A check failed, or the run could not be made.
 const EXIT_FAILED: u8 = 1;
 
 /// Does what the flags say, and prints what came of it.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
-    let (plan, as_json) = match cli.plan() {
-        Ok(plan) => plan,
+    let (plan, output) = match cli.plan() {
+        Ok(planned) => planned,
         Err(error) => error.exit(),
     };
     let report = match run::conduct(plan) {
@@ -81,18 +85,28 @@ pub fn run(cli: Cli) -> ExitCode {
             return ExitCode::from(EXIT_FAILED);
         }
     };
-    if let (true, Some(verdict)) = (as_json, report.verdict()) {
+    if let (true, Some(verdict)) = (output.as_json, report.verdict()) {
         let _ = writeln!(io::stderr(), "hioload-pktgen: {verdict}");
         for example in report.examples() {
             let _ = writeln!(io::stderr(), "  {example}");
         }
     }
-    let text = if as_json {
+    let text = if output.as_json {
         // Numbers, strings and lists: there is nothing in it that JSON could not say.
         serde_json::to_string(&report).unwrap_or_default()
     } else {
         report.to_string().trim_end().to_owned()
     };
     let printed = writeln!(io::stdout(), "{text}");
-    if report.ok && printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) }
+    let written = output
+        .report
+        .map_or(Ok(()), |file| file.finish(&report::render(&report, &Provenance::now())?));
+    if let Err(reason) = &written {
+        let _ = writeln!(io::stderr(), "hioload-pktgen: --report {reason}");
+    }
+    if report.ok && printed.is_ok() && written.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_FAILED)
+    }
 }

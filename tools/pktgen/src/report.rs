@@ -1,11 +1,18 @@
 //! What a run found out: as a table for people, or as one line of JSON.
 
+mod charts;
+mod fields;
+mod file;
+mod page;
 mod text;
+
+pub(crate) use file::ReportFile;
+pub(crate) use page::render;
 
 use serde::Serialize;
 
 use crate::check::{Offence, Offences};
-use crate::latency::{Latency, Summary};
+use crate::latency::{Curve, Latency, Summary};
 use crate::outcome::SegmentCounts;
 use crate::plan::{Load, Plan, Scenario};
 use crate::series::Point;
@@ -19,6 +26,7 @@ pub(crate) struct Report {
     transport: &'static str,
     target: String,
     address: String,
+    path: String,
     connections: usize,
     slow: usize,
     threads: usize,
@@ -63,6 +71,9 @@ pub(crate) struct Report {
     examples: Vec<String>,
     error: Option<String>,
     series: Vec<Point>,
+    /// For the page: those of the distributions that the mode is about.
+    #[serde(skip)]
+    curves: Vec<Curve>,
 }
 
 /// What was counted while the run went on.
@@ -124,6 +135,11 @@ impl Report {
             (server.open > 0).then(|| grown / server.open as f64)
         };
         let offences = results.offences;
+        let mut curves = vec![results.delivery.curve("delivery")];
+        if !has_messages {
+            curves = vec![results.connect.curve("TCP connect"), results.upgrade.curve("upgrade")];
+        }
+        curves.retain(|curve| !curve.points.is_empty());
         Self {
             mode: match plan.scenario {
                 Scenario::Broadcast { .. } => "broadcast",
@@ -134,6 +150,7 @@ impl Report {
             transport: plan.link.name(),
             target: plan.target.clone(),
             address,
+            path: plan.path.clone(),
             connections: plan.clients,
             slow: plan.slow(),
             threads: plan.threads,
@@ -177,6 +194,7 @@ impl Report {
             examples: offences.examples,
             error: results.failure,
             series: run.series,
+            curves,
         }
     }
 
@@ -190,6 +208,14 @@ impl Report {
             .collect();
         parts.extend(self.error.clone());
         (!self.ok).then(|| parts.join(", "))
+    }
+
+    /// What the checks that held have shown.
+    fn all_is_well(&self) -> &'static str {
+        match self.deliveries {
+            Some(_) => "every message once, in order and whole",
+            None => "all connections as they should be",
+        }
     }
 
     /// The first offences, in words.
@@ -207,5 +233,34 @@ impl Report {
             ("protocol errors", self.protocol_errors),
             ("disconnected", self.disconnected),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::fields::{DISTRIBUTIONS, GROUPS};
+    use super::*;
+
+    #[test]
+    fn the_page_knows_every_field_of_the_json() {
+        let results = Results {
+            delivery: Latency::new(),
+            connect: Latency::new(),
+            upgrade: Latency::new(),
+            offences: Offences::default(),
+            slow_disconnected: 0,
+            segments: None,
+            failure: None,
+        };
+        let plan = Plan::of(Scenario::Idle, 1);
+        let report = Report::new(&plan, String::new(), Measurement::default(), results);
+        let json = serde_json::to_value(&report).expect("numbers and strings");
+        let in_json: BTreeSet<&str> =
+            json.as_object().expect("an object").keys().map(String::as_str).collect();
+        let fields = GROUPS.iter().flat_map(|group| group.fields).map(|field| field.key);
+        let known = fields.chain(DISTRIBUTIONS.map(|(key, _)| key)).chain(["examples", "series"]);
+        assert_eq!(in_json, known.collect());
     }
 }

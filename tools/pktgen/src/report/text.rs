@@ -69,12 +69,8 @@ impl fmt::Display for Report {
         if let Some(segments) = &self.segments {
             row("segments", segments.to_string())?;
         }
-        let all_is_well = match self.deliveries {
-            Some(_) => "every message once, in order and whole",
-            None => "all connections as they should be",
-        };
         let verdict = self.verdict().map(|verdict| format!("FAILED: {verdict}"));
-        row("checks", verdict.unwrap_or_else(|| all_is_well.to_owned()))?;
+        row("checks", verdict.unwrap_or_else(|| self.all_is_well().to_owned()))?;
         self.examples.iter().try_for_each(|example| row("", example.clone()))
     }
 }
