@@ -132,6 +132,9 @@ pub struct Worker<S, H, C = SystemClock> {
     quiet: bool,
     /// The turn has something to do.
     busy: bool,
+    /// The control plane may want something. While a worker does not wait it looks at these queues
+    /// once in a turn, for a look takes a while.
+    is_asked: bool,
 
     /// Scratch lists, kept for their memory.
     events: Vec<Event>,
@@ -188,6 +191,7 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
             drain: None,
             quiet: false,
             busy: false,
+            is_asked: false,
             events: Vec::new(),
             expired: Vec::with_capacity(TimerWheel::EXPIRED_PER_CALL_MAX),
         }
@@ -214,12 +218,16 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     pub fn turn(&mut self) -> io::Result<Option<Drained>> {
         self.poll()?; // connections and readiness
         self.receive(); // bytes -> HTTP upgrade -> WebSocket decode -> middleware -> handler
-        self.take_requests(); // what the control plane publishes, and asks of single sessions
+        if self.is_asked {
+            self.take_requests(); // what the control plane publishes, and asks of single sessions
+        }
         self.exchange(); // mesh: messages of this worker out, those of others in
         self.fan_out(); // hub -> queue of each session, by reference
         self.expire(); // pings and deadlines
         self.transmit(); // queues -> transport
-        self.obey(); // commands of the control plane: snapshots, drains
+        if self.is_asked {
+            self.obey(); // commands of the control plane: snapshots, drains
+        }
         self.log.report(self.cx.now);
         let drained = self.advance_drain();
         self.cx.counters.turns.add(1);
@@ -233,7 +241,8 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     fn poll(&mut self) -> io::Result<()> {
         let before = self.clock.now();
         let timeout = self.sleep_time(before);
-        let turn = before.saturating_duration_since(self.cx.now);
+        let last = self.cx.now;
+        let turn = before.saturating_duration_since(last);
         if self.busy {
             self.count_busy(turn);
         }
@@ -245,7 +254,9 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
         self.cx.now = if has_waited { self.clock.now() } else { before };
         // What comes while a worker sleeps wakes it, and so does not wait; what comes during a turn
         // may wait for the next one, or longer where some was left unread.
-        let looked = self.cx.now.checked_sub(turn).unwrap_or(self.cx.now);
+        let looked = if has_waited { self.cx.now.checked_sub(turn) } else { Some(last) };
+        let looked = looked.unwrap_or(self.cx.now);
+        self.is_asked |= has_waited;
         self.busy =
             polled == Polled::Worked || !events.is_empty() || timeout == Some(Duration::ZERO);
         self.cx.unread_since = self.unread.begin_turn(looked, self.readable.len());
@@ -273,15 +284,16 @@ impl<S: Streams, H: Handler, C: Clock> Worker<S, H, C> {
     }
 
     /// How long there is nothing to do unless something happens; `None` for ever.
-    fn sleep_time(&self, now: Instant) -> Option<Duration> {
+    fn sleep_time(&mut self, now: Instant) -> Option<Duration> {
         let may_take_in = !self.is_congested();
         let published = self.publications.as_ref().is_some_and(|queue| !queue.is_empty());
+        let is_told = !self.commands.is_empty() || !self.directed.is_empty();
+        self.is_asked = published || is_told;
         let busy = !self.dirty.is_empty()
             || !self.hub.is_empty()
             || (may_take_in && (!self.readable.is_empty() || published))
             || self.mesh.has_incoming()
-            || !self.commands.is_empty()
-            || !self.directed.is_empty()
+            || is_told
             || self.drain.as_ref().is_some_and(Drain::is_busy);
         if busy {
             return Some(Duration::ZERO);

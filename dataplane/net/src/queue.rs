@@ -89,6 +89,7 @@ impl Outbound {
     }
 
     /// See [`Streams::take_sent`](crate::Streams::take_sent).
+    #[inline]
     pub(crate) fn take_sent(&mut self, sink: impl FnMut(u64, u32)) {
         self.frames.take_sent(sink);
     }

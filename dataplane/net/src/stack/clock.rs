@@ -2,35 +2,48 @@
 
 use std::time::{Duration, Instant};
 
-/// A worker looks at its ports once in a millisecond, or more often. One that has not for so long
-/// was held up, by the system or by a handler.
-const HELD_UP_MIN: Duration = Duration::from_millis(500);
+use smoltcp::time::Instant as StackInstant;
+
+/// A worker looks at its ports once in a millisecond, or more often. One that has not for so many
+/// nanoseconds was held up, by the system or by a handler.
+const HELD_UP_NS_MIN: u64 = 500_000_000;
 
 /// Leaves out what a worker has missed: or all peers would have been silent for that long when it
 /// goes on, though nobody has asked them, and be given up at once.
 pub(crate) struct Clock {
-    seen: Instant,
-    missed: Duration,
+    /// Where the time of the stack begins.
+    origin: Instant,
+    /// Nanoseconds from there to the last look, and those of them that were missed.
+    seen: u64,
+    missed: u64,
 }
 
 impl Clock {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { seen: now, missed: Duration::ZERO }
+        Self { origin: now, seen: 0, missed: 0 }
     }
 
-    /// The time at a look of the worker.
-    pub(crate) fn look(&mut self, now: Instant) -> Instant {
-        let since = now.saturating_duration_since(self.seen);
-        if since >= HELD_UP_MIN {
-            self.missed += since;
+    /// The time at a look of the worker, twice.
+    #[inline]
+    pub(crate) fn look(&mut self, now: Instant) -> (Instant, StackInstant) {
+        let since = now.saturating_duration_since(self.origin).as_nanos();
+        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        let unseen = since.saturating_sub(self.seen);
+        if unseen >= HELD_UP_NS_MIN {
+            self.missed += unseen;
         }
-        self.seen = now;
-        if self.missed == Duration::ZERO {
-            return now;
+        self.seen = since;
+        if self.missed == 0 {
+            return (now, instant(since));
         }
-        // No more was missed than has passed since there was a moment to begin with.
-        now.checked_sub(self.missed).unwrap_or(now)
+        let counted = since.saturating_sub(self.missed);
+        (self.origin + Duration::from_nanos(counted), instant(counted))
     }
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "a thousandth of 64 bits")]
+fn instant(nanos: u64) -> StackInstant {
+    StackInstant::from_micros((nanos / 1000) as i64)
 }
 
 #[cfg(test)]
@@ -42,9 +55,9 @@ mod tests {
         let begin = Instant::now();
         let millis = Duration::from_millis;
         let mut clock = Clock::new(begin);
-        assert_eq!(clock.look(begin + millis(499)), begin + millis(499));
-        assert_eq!(clock.look(begin + millis(1_000)), begin + millis(499));
-        assert_eq!(clock.look(begin + millis(1_001)), begin + millis(500));
-        assert_eq!(clock.look(begin + millis(60_000)), begin + millis(500));
+        for (seen, counted) in [(499, 499), (1_000, 499), (1_001, 500), (60_000, 500)] {
+            let expected = (begin + millis(counted), StackInstant::from_millis(counted as i64));
+            assert_eq!(clock.look(begin + millis(seen)), expected, "{seen}");
+        }
     }
 }

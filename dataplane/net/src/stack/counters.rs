@@ -126,6 +126,22 @@ pub struct StackCounters {
     pub time_wait: u64,
 }
 
+/// Those of the [`StackCounters`] that are kept elsewhere.
+pub(crate) struct Gauges {
+    pub(crate) segments_out: u64,
+    pub(crate) half_open: u64,
+    pub(crate) open: u64,
+    pub(crate) time_wait: u64,
+}
+
+impl Gauges {
+    #[inline]
+    pub(crate) fn fill(self, counters: &mut StackCounters) {
+        let Self { segments_out, half_open, open, time_wait } = self;
+        *counters = StackCounters { segments_out, half_open, open, time_wait, ..*counters };
+    }
+}
+
 impl StackCounters {
     pub(crate) fn drop(&mut self, reason: DropReason) {
         self.dropped[reason as usize] += 1;

@@ -8,33 +8,16 @@ use super::plain::{self, PACKET_AT, Plain};
 use super::table::{FlowKey, KeyHash};
 use crate::{FramePort, PortFrame, RxChecksum};
 
-/// No place of a flow.
-const NOWHERE: u32 = u32::MAX;
-
 /// What the demux found in a frame.
 pub(super) enum Arrival {
     /// A segment for one of our addresses.
-    Segment {
-        link: Link,
-        packet: Within,
-        key: FlowKey,
-        hash: KeyHash,
-        /// Where its flow was when the burst came, most likely.
-        place: u32,
-        segment: Segment,
-    },
+    Segment { link: Link, packet: Within, key: FlowKey, hash: KeyHash, segment: Segment },
     /// A message for an address of ours that wants an answer.
-    Echo {
-        link: Link,
-        packet: Within,
-    },
+    Echo { link: Link, packet: Within },
     /// An affair of the link.
-    Neighbour {
-        link: Link,
-        ether_type: EtherType,
-        packet_at: u8,
-    },
-    Dropped,
+    Neighbour { link: Link, ether_type: EtherType, packet_at: u8 },
+    /// For nothing here.
+    Dropped(DropReason),
 }
 
 /// Where the packet of a frame lies.
@@ -52,23 +35,18 @@ impl Within {
 }
 
 impl<P: FramePort> StackStreams<'_, P> {
-    /// Notes a segment in `arrivals` where it comes as nearly all do, and says whether it does.
-    #[inline]
-    pub(super) fn demux_plain(
-        &self,
-        port: usize,
-        frame: &P::Frame,
-        arrivals: &mut Vec<Arrival>,
-    ) -> bool {
+    /// A segment that comes as nearly all do.
+    ///
+    /// Always inlined: what it returns is long, and goes to one place.
+    #[inline(always)]
+    pub(super) fn demux_plain(&self, port: usize, frame: &P::Frame) -> Option<Arrival> {
         let attached = &self.ports[port];
         let has_tag = attached.vlan().is_some() || frame.stripped_tag().is_some();
         if has_tag || frame.checksum() != RxChecksum::Good {
-            return false;
+            return None;
         }
-        let Some(plain) = plain::read(frame, attached.output.station) else { return false };
-        let Some(address) = attached.place_v4_between(plain.source, plain.destination) else {
-            return false;
-        };
+        let plain = plain::read(frame, attached.output.station)?;
+        let address = attached.place_v4_between(plain.source, plain.destination)?;
         let packet = Within { at: PACKET_AT, bytes: plain.packet_bytes };
         let (source_port, destination_port) = (plain.source_port, plain.destination_port);
         let port = u8::try_from(port).unwrap_or(u8::MAX);
@@ -77,18 +55,18 @@ impl<P: FramePort> StackStreams<'_, P> {
         let hash = self.map.hash(&key);
         self.map.prefetch(hash);
         let Plain { link, segment, .. } = plain;
-        arrivals.push(Arrival::Segment { link, packet, key, hash, place: NOWHERE, segment });
-        true
+        Some(Arrival::Segment { link, packet, key, hash, segment })
     }
 
-    /// Finds out what a frame is for, and notes it in `arrivals`, or why it is for nothing here.
+    /// Finds out what any frame is for.
+    #[inline(never)]
+    pub(super) fn demux_any(&self, port: usize, frame: &P::Frame) -> Arrival {
+        self.read(port, frame).unwrap_or_else(Arrival::Dropped)
+    }
+
+    /// Reads any frame, or finds why it is for nothing here.
     #[inline]
-    pub(super) fn demux(
-        &self,
-        port: usize,
-        frame: &P::Frame,
-        arrivals: &mut Vec<Arrival>,
-    ) -> Result<(), DropReason> {
+    fn read(&self, port: usize, frame: &P::Frame) -> Result<Arrival, DropReason> {
         let attached = &self.ports[port];
         let header = Header::read(frame, frame.stripped_tag(), attached.vlan())?;
         let is_for_us = header.destination == attached.output.station;
@@ -101,20 +79,17 @@ impl<P: FramePort> StackStreams<'_, P> {
         }
         let ether_type = header.ether_type;
         if ether_type == EtherType::Arp {
-            arrivals.push(Arrival::Neighbour { link, ether_type, packet_at });
-            return Ok(());
+            return Ok(Arrival::Neighbour { link, ether_type, packet_at });
         }
         let bytes = &frame[usize::from(packet_at)..];
         let ip = packet::read(ether_type, bytes)?;
         let packet = Within { at: u16::from(packet_at), bytes: ip.bytes };
         if ip.content == Content::Link {
-            arrivals.push(Arrival::Neighbour { link, ether_type, packet_at });
-            return Ok(());
+            return Ok(Arrival::Neighbour { link, ether_type, packet_at });
         }
         let address = attached.place(ip.destination).ok_or(DropReason::OtherAddress)?;
         if ip.content == Content::Icmp {
-            arrivals.push(Arrival::Echo { link, packet });
-            return Ok(());
+            return Ok(Arrival::Echo { link, packet });
         }
         let (source_port, destination_port, segment) = packet::read_tcp(&ip, bytes)?;
         // A segment to a group of stations is none (RFC 1122 section 4.2.3.10).
@@ -139,8 +114,7 @@ impl<P: FramePort> StackStreams<'_, P> {
         let key = FlowKey::new(ip.source, source_port, destination_port, address, port);
         let hash = self.map.hash(&key);
         self.map.prefetch(hash);
-        arrivals.push(Arrival::Segment { link, packet, key, hash, place: NOWHERE, segment });
-        Ok(())
+        Ok(Arrival::Segment { link, packet, key, hash, segment })
     }
 }
 

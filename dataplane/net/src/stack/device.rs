@@ -65,6 +65,7 @@ impl<P: FramePort> Output<P> {
             let result = fill(packet);
             let ether_type = if packet[0] >> 4 == 6 { EtherType::Ipv6 } else { EtherType::Ipv4 };
             output.link.write(output.station, ether_type, header);
+            let header_bytes = u8::try_from(header.len()).unwrap_or(u8::MAX);
             (result, output.note(ether_type, header_bytes, packet))
         })
     }
@@ -124,11 +125,28 @@ impl<P: FramePort> Output<P> {
     fn note(
         &mut self,
         ether_type: EtherType,
-        link_header_bytes: usize,
+        link_header_bytes: u8,
         packet: &mut [u8],
     ) -> Option<TxChecksum> {
+        // Each version by itself: then all places are constants.
+        match ether_type {
+            EtherType::Ipv4 => self.note_ip(EtherType::Ipv4, link_header_bytes, packet),
+            EtherType::Ipv6 => self.note_ip(EtherType::Ipv6, link_header_bytes, packet),
+            EtherType::Arp => None,
+        }
+    }
+
+    #[inline(always)]
+    fn note_ip(
+        &mut self,
+        ether_type: EtherType,
+        link_header_bytes: u8,
+        packet: &mut [u8],
+    ) -> Option<TxChecksum> {
+        let ipv6 = ether_type == EtherType::Ipv6;
+        let PortCapabilities { tx_ipv4_checksum, tx_tcp_checksum, .. } = self.capabilities;
         let Some(segment) = packet::read_own(ether_type, packet) else {
-            if ether_type == EtherType::Ipv4 && self.capabilities.tx_ipv4_checksum {
+            if !ipv6 && tx_ipv4_checksum {
                 // The port is asked with TCP only.
                 Ipv4Packet::new_unchecked(packet).fill_checksum();
             }
@@ -139,8 +157,6 @@ impl<P: FramePort> Output<P> {
         self.sent.payload_bytes += segment.payload_bytes;
         self.sent.until = segment.end;
         self.sent.acknowledged = segment.acknowledged;
-        let PortCapabilities { tx_ipv4_checksum, tx_tcp_checksum, .. } = self.capabilities;
-        let ipv6 = ether_type == EtherType::Ipv6;
         if !tx_tcp_checksum && (ipv6 || !tx_ipv4_checksum) {
             return None;
         }
@@ -152,16 +168,12 @@ impl<P: FramePort> Output<P> {
             let sum = pseudo_header_sum(ipv6, packet, packet.len() - at);
             packet[at + 16..at + 18].copy_from_slice(&sum.to_be_bytes());
         }
-        Some(TxChecksum {
-            link_header_bytes: u8::try_from(link_header_bytes).ok()?,
-            ip_header_bytes: segment.ip_header_bytes,
-            ipv6,
-        })
+        Some(TxChecksum { link_header_bytes, ip_header_bytes: segment.ip_header_bytes, ipv6 })
     }
 }
 
 /// The sum of the pseudo-header of TCP (RFC 9293 section 3.1), folded and not complemented.
-#[inline]
+#[inline(always)]
 fn pseudo_header_sum(ipv6: bool, packet: &[u8], tcp_bytes: usize) -> u16 {
     const PROTOCOL_TCP: u64 = 6;
     let word = |at: usize| {

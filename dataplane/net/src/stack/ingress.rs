@@ -21,13 +21,8 @@ const FRAMES_PER_TURN: usize = 256;
 /// So many flows stay in the caches by themselves.
 const NEAR_MAX: usize = 128;
 
-/// What became of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
-    Here,
-    /// It is a segment of a connection that is not known here.
-    Elsewhere,
-}
+/// No place of a flow.
+const NOWHERE: u32 = u32::MAX;
 
 impl<P: FramePort> StackStreams<'_, P> {
     /// Takes in what has come to a port, up to a bound, and says whether something had.
@@ -47,8 +42,8 @@ impl<P: FramePort> StackStreams<'_, P> {
     /// Takes one burst in, and what other workers have passed on. Says how many frames the burst
     /// had, and how many there were in all.
     ///
-    /// In rounds, so that what a frame needs comes into the caches while the others are looked at:
-    /// where its flow is, the flow, its socket.
+    /// With many flows in rounds, so that what a frame needs comes into the caches while the others
+    /// are looked at: where its flow is, the flow, its socket.
     fn receive_burst(&mut self, port: usize) -> (usize, usize) {
         let mut frames = std::mem::take(&mut self.burst);
         let attached = &mut self.ports[port];
@@ -63,67 +58,72 @@ impl<P: FramePort> StackStreams<'_, P> {
             }
         }
         let all = frames.len();
-        let mut arrivals = std::mem::take(&mut self.arrivals);
-        for frame in &frames {
-            if self.demux_plain(port, frame, &mut arrivals) {
-                continue;
-            }
-            if let Err(reason) = self.demux(port, frame, &mut arrivals) {
-                self.stack_counters.drop(reason);
-                arrivals.push(Arrival::Dropped);
-            }
-        }
-        let are_far = self.live > NEAR_MAX;
-        for arrival in &mut arrivals {
-            if let Arrival::Segment { hash, place, .. } = arrival
-                && let Some(Entry::Flow(found)) = self.map.candidate(*hash)
-            {
-                *place = found;
-                if are_far {
-                    self.flows.prefetch_at(found as usize);
+        if self.live > NEAR_MAX {
+            self.receive_in_rounds(port, &frames);
+        } else {
+            for (number, frame) in frames.iter().enumerate() {
+                match self.demux_plain(port, frame) {
+                    Some(arrival) => {
+                        let place = self.find(&arrival);
+                        self.take_in(port, number, frame, &arrival, place);
+                    }
+                    None => self.take_in_any(port, number, frame),
                 }
-            }
-        }
-        if are_far {
-            for arrival in &arrivals {
-                if let Arrival::Segment { place, .. } = arrival
-                    && let Some(flow) = self.flows.peek(*place as usize)
-                {
-                    flow.prefetch_socket();
-                }
-            }
-        }
-        for (number, (frame, arrival)) in frames.iter().zip(&arrivals).enumerate() {
-            if self.take_in(port, frame, arrival) == Taken::Elsewhere {
-                self.strays.push(number);
             }
         }
         if !self.strays.is_empty() {
-            self.take_in_strays(port, &mut frames, &arrivals, came_here);
+            self.take_in_strays(port, &mut frames, came_here);
         }
         self.hops.clear();
         frames.clear();
-        arrivals.clear();
         self.burst = frames;
-        self.arrivals = arrivals;
         (came_here, all)
+    }
+
+    fn receive_in_rounds(&mut self, port: usize, frames: &[P::Frame]) {
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        for frame in frames {
+            match self.demux_plain(port, frame) {
+                Some(arrival) => arrivals.push((arrival, NOWHERE)),
+                None => arrivals.push((self.demux_any(port, frame), NOWHERE)),
+            }
+        }
+        for (arrival, place) in &mut arrivals {
+            *place = self.find(arrival);
+            self.flows.prefetch_at(*place as usize);
+        }
+        for (_, place) in &arrivals {
+            if let Some(flow) = self.flows.peek(*place as usize) {
+                flow.prefetch_socket();
+            }
+        }
+        for (number, (frame, (arrival, place))) in frames.iter().zip(&arrivals).enumerate() {
+            self.take_in(port, number, frame, arrival, *place);
+        }
+        arrivals.clear();
+        self.arrivals = arrivals;
+    }
+
+    /// Where the flow of a segment is, most likely; [`NOWHERE`] where there is none.
+    #[inline]
+    fn find(&self, arrival: &Arrival) -> u32 {
+        if let Arrival::Segment { hash, .. } = arrival
+            && let Some(Entry::Flow(place)) = self.map.candidate(*hash)
+        {
+            return place;
+        }
+        NOWHERE
     }
 
     /// Takes in those of a burst that may be for other workers, or passes them on.
     #[cold]
-    fn take_in_strays(
-        &mut self,
-        port: usize,
-        frames: &mut Vec<P::Frame>,
-        arrivals: &[Arrival],
-        came_here: usize,
-    ) {
+    fn take_in_strays(&mut self, port: usize, frames: &mut Vec<P::Frame>, came_here: usize) {
         let mut strays = std::mem::take(&mut self.strays);
         let mut left = strays.drain(..).peekable();
         for (number, frame) in frames.drain(..).enumerate() {
             if left.next_if_eq(&number).is_some()
-                && let Arrival::Segment { link, packet, ref key, hash, ref segment, .. } =
-                    arrivals[number]
+                && let Arrival::Segment { link, packet, ref key, hash, ref segment } =
+                    self.demux_any(port, &frame)
             {
                 // One of those ahead may have begun its connection.
                 if let Some(entry) = self.look_up(key, hash) {
@@ -140,20 +140,28 @@ impl<P: FramePort> StackStreams<'_, P> {
         self.strays = strays;
     }
 
-    /// Takes a frame in, or says that it may be for another worker.
-    #[inline]
-    fn take_in(&mut self, port: usize, frame: &P::Frame, arrival: &Arrival) -> Taken {
+    /// Takes a frame in, the so many'th of its burst, whose flow is most likely at `place`. One that
+    /// may be for another worker becomes a stray.
+    #[inline(always)]
+    fn take_in(
+        &mut self,
+        port: usize,
+        number: usize,
+        frame: &P::Frame,
+        arrival: &Arrival,
+        place: u32,
+    ) {
         match *arrival {
-            Arrival::Segment { link, packet, ref key, hash, place, ref segment } => {
+            Arrival::Segment { link, packet, ref key, hash, ref segment } => {
                 self.stack_counters.segments_in += 1;
                 let packet = packet.of(frame);
                 // It may be another one, or have gone since.
                 if self.receive_known(place, key, link, packet, segment) {
-                    return Taken::Here;
+                    return;
                 }
                 match self.look_up(key, hash) {
                     Some(entry) => self.receive_found(port, entry, link, packet, key, segment),
-                    None if self.ports[port].handover.is_some() => return Taken::Elsewhere,
+                    None if self.ports[port].handover.is_some() => self.strays.push(number),
                     None => self.receive_new(port, link, packet, *key, segment),
                 }
             }
@@ -164,9 +172,16 @@ impl<P: FramePort> StackStreams<'_, P> {
                 let packet = &frame[usize::from(packet_at)..];
                 self.ports[port].learn(self.now, link, ether_type, packet);
             }
-            Arrival::Dropped => {}
+            Arrival::Dropped(reason) => self.stack_counters.drop(reason),
         }
-        Taken::Here
+    }
+
+    /// Takes any frame in.
+    #[inline(never)]
+    fn take_in_any(&mut self, port: usize, number: usize, frame: &P::Frame) {
+        let arrival = self.demux_any(port, frame);
+        let place = self.find(&arrival);
+        self.take_in(port, number, frame, &arrival, place);
     }
 
     /// A segment of a connection that there is, or was.

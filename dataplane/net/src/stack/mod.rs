@@ -58,6 +58,7 @@ pub use self::table::HashKey;
 
 use self::attached::Attached;
 use self::clock::Clock;
+use self::counters::Gauges;
 use self::demux::Arrival;
 use self::flow::Flow;
 use self::idle::Idler;
@@ -113,7 +114,7 @@ pub struct StackStreams<'a, P: FramePort> {
     stats: Arc<StackStats>,
     /// Scratch lists, kept for their memory.
     burst: Vec<P::Frame>,
-    arrivals: Vec<Arrival>,
+    arrivals: Vec<(Arrival, u32)>,
     hops: Vec<usize>,
     strays: Vec<usize>,
     expired: Vec<FlowId>,
@@ -169,11 +170,18 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
     /// Counts of this moment that the seam does not tell.
     pub fn stack_counters(&self) -> StackCounters {
         let mut counters = self.stack_counters;
-        counters.segments_out = self.ports.iter().map(|port| port.output.segments_out).sum();
-        counters.half_open = self.half_open_len as u64;
-        counters.open = (self.live - self.half_open_len) as u64;
-        counters.time_wait = self.time_waits.len() as u64;
+        self.gauges().fill(&mut counters);
         counters
+    }
+
+    /// What is not counted among the others.
+    fn gauges(&self) -> Gauges {
+        Gauges {
+            segments_out: self.ports.iter().map(|port| port.output.segments_out).sum(),
+            half_open: self.half_open_len as u64,
+            open: (self.live - self.half_open_len) as u64,
+            time_wait: self.time_waits.len() as u64,
+        }
     }
 
     /// Deadlines that wait, of which a flow has few.
@@ -187,10 +195,8 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
     }
 
     /// One turn: what has come, what is due, what is to be sent.
-    fn turn(&mut self, now: Instant) -> io::Result<bool> {
-        self.now = now;
-        let micros = now.saturating_duration_since(self.origin).as_micros();
-        self.at = StackInstant::from_micros(i64::try_from(micros).unwrap_or(i64::MAX));
+    fn turn(&mut self) -> io::Result<bool> {
+        let now = self.now;
         self.look_at_touched();
         let mut came = false;
         for port in 0..self.ports.len() {

@@ -26,7 +26,7 @@ pub(super) struct Plain {
 
 /// Reads a frame for `station`. `None` where anything is otherwise or not as it should be: what that
 /// is, [`link`](super::link) and [`packet`](super::packet) find out.
-#[inline]
+#[inline(always)]
 pub(super) fn read(frame: &[u8], station: Link) -> Option<Plain> {
     const IPV4: u64 = 0x0800;
     const VERSION_AND_HEADER_WORDS: u8 = 0x45;
@@ -51,7 +51,10 @@ pub(super) fn read(frame: &[u8], station: Link) -> Option<Plain> {
         && ports >> 16 != 0
         && ports & 0xffff != 0
         && (TCP_BYTES..=packet_bytes - IPV4_BYTES).contains(&header_bytes);
-    is_plain.then(|| Plain {
+    if !is_plain {
+        return None;
+    }
+    Some(Plain {
         link,
         source,
         destination: u32_at(headers, 30),

@@ -50,10 +50,12 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         timeout: Option<Duration>,
         events: &mut Vec<Event>,
     ) -> io::Result<Polled> {
-        let now = self.clock.look(now);
-        let found = self.turn(now)? || !self.events.is_empty();
-        let mut counters = self.stack_counters();
-        self.stats.publish(&mut counters, self.ports().map(FramePort::counters));
+        (self.now, self.at) = self.clock.look(now);
+        let found = self.turn()? || !self.events.is_empty();
+        self.gauges().fill(&mut self.stack_counters);
+        let Self { stats, stack_counters, ports, .. } = self;
+        let ports = ports.iter().map(|port| port.output.port.counters());
+        stats.publish(stack_counters, ports);
         events.append(&mut self.events);
         if found {
             self.idler.found_work();
@@ -62,7 +64,7 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         if timeout == Some(Duration::ZERO) {
             return Ok(Polled::Waited);
         }
-        let until_due = self.timers.next().map(|at| at.saturating_duration_since(now));
+        let until_due = self.timers.next().map(|at| at.saturating_duration_since(self.now));
         let rest = [timeout, until_due].into_iter().flatten().min().unwrap_or(Duration::MAX);
         if rest > Duration::ZERO {
             self.idler.rest(rest);
@@ -225,6 +227,7 @@ impl<P: FramePort> Streams for StackStreams<'_, P> {
         flushed
     }
 
+    #[inline]
     fn take_sent(&mut self, sink: impl FnMut(u64, u32)) {
         self.outbound.take_sent(sink);
     }
