@@ -13,6 +13,10 @@ const EXAMPLES_MAX: usize = 5;
 /// these a missing message is counted as lost at once.
 const MISSING_MAX: usize = 16_384;
 
+/// In place of a sequence: the client has got nothing of this publisher yet, and nobody can say with
+/// which message the server began.
+const UNKNOWN: u64 = u64::MAX;
+
 /// What can be wrong with what a server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offence {
@@ -77,6 +81,9 @@ pub(crate) enum Expected {
     All { publishers: usize, sender_excluded: bool },
     /// Their own messages.
     Own,
+    /// As `All`, but for clients that come and go: what comes from a publisher first is where its
+    /// messages begin for this connection, unless it was there before the first of them.
+    SinceJoined { publishers: usize },
 }
 
 /// A message that is in order, or the first after a gap.
@@ -102,7 +109,8 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Checker {
     run: u64,
-    message_len: usize,
+    /// `None` if messages are of any size; then their patterns alone say whether they are whole.
+    message_len: Option<usize>,
     expected: Expected,
     /// The number of client 0 in the run, and the distance to the next one.
     numbering: (usize, usize),
@@ -133,7 +141,7 @@ impl Checker {
     ) -> Self {
         let mut checker = Self {
             run,
-            message_len,
+            message_len: (!matches!(expected, Expected::SinceJoined { .. })).then_some(message_len),
             expected,
             numbering,
             next: Vec::new(),
@@ -142,7 +150,8 @@ impl Checker {
             gone: HashSet::new(),
             offences: Offences::default(),
         };
-        checker.next = vec![0; clients * checker.publishers()];
+        let first = if checker.message_len.is_some() { 0 } else { UNKNOWN };
+        checker.next = vec![first; clients * checker.publishers()];
         checker
     }
 
@@ -174,7 +183,10 @@ impl Checker {
             });
             return Verdict::Aside;
         };
-        let next = self.next[at];
+        let next = match self.next[at] {
+            UNKNOWN => stamp.sequence,
+            next => next,
+        };
         if stamp.sequence < next {
             self.late(client, publisher, stamp);
             return Verdict::Aside;
@@ -185,6 +197,34 @@ impl Checker {
         self.next[at] = stamp.sequence + 1;
         let settled = next..stamp.sequence + 1;
         Verdict::Arrived(Arrival { publisher, settled, sent_ns: Some(stamp.sent_ns) })
+    }
+
+    /// A client is known to be there before anybody publishes.
+    pub(crate) fn is_first(&mut self, client: usize) {
+        self.set_next(client, 0);
+    }
+
+    /// The connection of a client that comes and goes has ended. What the server had still to send
+    /// is nobody's to get.
+    pub(crate) fn part(&mut self, client: usize) {
+        self.set_next(client, UNKNOWN);
+    }
+
+    fn set_next(&mut self, client: usize, next: u64) {
+        let publishers = self.publishers();
+        let of_client = self.next.chunks_mut(publishers.max(1)).nth(client);
+        of_client.into_iter().flatten().for_each(|known| *known = next);
+    }
+
+    /// Whether each client has all messages of which it has got an earlier one.
+    pub(crate) fn is_caught_up(&self, published: impl Fn(usize) -> Option<u64>) -> bool {
+        let counts: Vec<Option<u64>> = (0..self.publishers()).map(published).collect();
+        self.next.chunks(counts.len().max(1)).all(|of_client| {
+            let pairs = of_client.iter().zip(&counts);
+            pairs
+                .into_iter()
+                .all(|(next, count)| *next == UNKNOWN || count.is_none_or(|count| *next >= count))
+        })
     }
 
     /// The connection of a client has ended before its time.
@@ -205,10 +245,11 @@ impl Checker {
                 else {
                     continue;
                 };
+                // There are none of a publisher whose messages have not begun.
                 for sequence in self.next[at]..published {
                     self.miss(Missing { client, publisher, sequence });
                 }
-                self.next[at] = published;
+                self.next[at] = self.next[at].max(published);
             }
         }
         for Missing { client, publisher, sequence } in std::mem::take(&mut self.missing) {
@@ -225,9 +266,12 @@ impl Checker {
     /// The stamp of a message of this run of which every byte is as it was sent.
     fn whole(&self, message: &[u8]) -> Option<Stamp> {
         let stamp = Stamp::read(message)?;
-        let is_whole =
-            message.len() == self.message_len && stamp.run == self.run && stamp.holds(message);
+        let is_whole = self.has_len(message) && stamp.run == self.run && stamp.holds(message);
         is_whole.then_some(stamp)
+    }
+
+    fn has_len(&self, message: &[u8]) -> bool {
+        self.message_len.is_none_or(|len| message.len() == len)
     }
 
     fn damaged(
@@ -242,7 +286,7 @@ impl Checker {
         let foreign = match stamp {
             // Whole by its own account, and of another run.
             Some(stamp) if stamp.holds(message) => stamp.run != self.run,
-            Some(stamp) => stamp.run != self.run && len != self.message_len,
+            Some(stamp) => stamp.run != self.run && self.message_len != Some(len),
             None => true,
         };
         if foreign {
@@ -318,20 +362,25 @@ impl Checker {
                 let is_own = sender_excluded && publisher == self.number(client);
                 (publisher < publishers && !is_own).then(|| client * publishers + publisher)
             }
+            Expected::SinceJoined { publishers } => {
+                (publisher < publishers).then(|| client * publishers + publisher)
+            }
             Expected::Own => (publisher == self.number(client)).then_some(client),
         }
     }
 
     fn publishers(&self) -> usize {
         match self.expected {
-            Expected::All { publishers, .. } => publishers,
+            Expected::All { publishers, .. } | Expected::SinceJoined { publishers } => publishers,
             Expected::Own => 1,
         }
     }
 
     fn publishers_of(&self, client: usize) -> Range<usize> {
         match self.expected {
-            Expected::All { publishers, .. } => 0..publishers,
+            Expected::All { publishers, .. } | Expected::SinceJoined { publishers } => {
+                0..publishers
+            }
             Expected::Own => self.number(client)..self.number(client) + 1,
         }
     }
@@ -344,143 +393,4 @@ impl fmt::Display for Stamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RUN: u64 = 5;
-    const LEN: usize = 48;
-
-    fn message(publisher: u32, sequence: u64) -> Vec<u8> {
-        let mut message = vec![0; LEN];
-        Stamp { run: RUN, publisher, sequence, sent_ns: 9 }.write(&mut message);
-        message
-    }
-
-    fn all_of(publishers: usize) -> Expected {
-        Expected::All { publishers, sender_excluded: false }
-    }
-
-    /// One client, which is to get ten messages of one publisher, and got these.
-    fn offences(messages: &[Vec<u8>]) -> Offences {
-        let mut checker = Checker::new(RUN, LEN, all_of(1), 1, (0, 1));
-        for message in messages {
-            checker.take(0, message, |_| 10);
-        }
-        checker.finish(|_| Some(10));
-        checker.offences
-    }
-
-    fn in_order() -> Vec<Vec<u8>> {
-        (0..10).map(|sequence| message(0, sequence)).collect()
-    }
-
-    #[track_caller]
-    fn assert_only(offences: &Offences, offence: Offence, times: u64) {
-        assert_eq!((offences.count(offence), offences.total()), (times, times), "{offences:?}");
-    }
-
-    #[test]
-    fn all_messages_in_order_are_no_offence() {
-        assert_eq!(offences(&in_order()).total(), 0);
-    }
-
-    #[test]
-    fn lost_messages_are_counted_wherever_they_are_missing() {
-        let mut messages = in_order();
-        messages.remove(9);
-        messages.remove(5);
-        messages.remove(0);
-        assert_only(&offences(&messages), Offence::Lost, 3);
-    }
-
-    #[test]
-    fn a_message_that_comes_three_times_is_duplicated_twice() {
-        let mut messages = in_order();
-        messages.insert(4, message(0, 3));
-        messages.push(message(0, 3));
-        assert_only(&offences(&messages), Offence::Duplicated, 2);
-    }
-
-    #[test]
-    fn a_message_that_comes_late_is_reordered_and_not_lost() {
-        let mut messages = in_order();
-        let late = messages.remove(2);
-        messages.insert(7, late);
-        assert_only(&offences(&messages), Offence::Reordered, 1);
-    }
-
-    #[test]
-    fn damage_is_counted_once_wherever_it_is() {
-        for at in 0..LEN {
-            let mut messages = in_order();
-            messages[4][at] ^= 0x10;
-            assert_only(&offences(&messages), Offence::Damaged, 1);
-        }
-        for len in HEADER_CUTS {
-            let mut messages = in_order();
-            messages[4].truncate(len);
-            assert_only(&offences(&messages), Offence::Damaged, 1);
-        }
-    }
-    const HEADER_CUTS: [usize; 3] = [32, 40, 47];
-
-    #[test]
-    fn what_nobody_of_the_run_sent_is_unexpected() {
-        let mut other_run = vec![0; LEN];
-        Stamp { run: 6, publisher: 0, sequence: 3, sent_ns: 9 }.write(&mut other_run);
-        for stranger in [b"welcome!".to_vec(), other_run, message(1, 3), message(0, 10)] {
-            let mut messages = in_order();
-            messages.insert(3, stranger);
-            assert_only(&offences(&messages), Offence::Unexpected, 1);
-        }
-    }
-
-    #[test]
-    fn a_gap_settles_what_it_skips() {
-        let mut checker = Checker::new(RUN, LEN, all_of(2), 3, (0, 1));
-        let verdict = checker.take(2, &message(1, 3), |_| 10);
-        let arrival = Arrival { publisher: 1, settled: 0..4, sent_ns: Some(9) };
-        assert_eq!(verdict, Verdict::Arrived(arrival));
-        assert_eq!(checker.take(2, &message(ROLL_CALL, 0), |_| 10), Verdict::RollCall);
-    }
-
-    #[test]
-    fn a_sender_that_is_excluded_misses_nothing_and_gets_nothing_of_its_own() {
-        let expected = Expected::All { publishers: 1, sender_excluded: true };
-        let mut checker = Checker::new(RUN, LEN, expected, 2, (0, 1));
-        assert!(matches!(checker.take(1, &message(0, 0), |_| 1), Verdict::Arrived(_)));
-        assert_eq!(checker.take(0, &message(0, 0), |_| 1), Verdict::Aside);
-        checker.finish(|_| Some(1));
-        assert_only(&checker.offences, Offence::Unexpected, 1);
-    }
-
-    #[test]
-    fn what_a_client_misses_after_its_connection_ended_is_not_lost_as_well() {
-        let mut checker = Checker::new(RUN, LEN, all_of(1), 2, (0, 1));
-        for client in [0, 1] {
-            checker.take(client, &message(0, 0), |_| 10);
-            checker.take(client, &message(0, 2), |_| 10);
-        }
-        checker.leave(1);
-        checker.finish(|_| Some(10));
-        assert_only(&checker.offences, Offence::Lost, 1 + 7 + 1);
-    }
-
-    #[test]
-    fn of_a_publisher_that_is_gone_only_gaps_are_lost() {
-        let mut checker = Checker::new(RUN, LEN, all_of(1), 1, (0, 1));
-        checker.take(0, &message(0, 1), |_| 10);
-        checker.finish(|_| None);
-        assert_only(&checker.offences, Offence::Lost, 1);
-    }
-
-    #[test]
-    fn with_echo_a_client_gets_its_own_messages_alone() {
-        let mut checker = Checker::new(RUN, LEN, Expected::Own, 2, (1, 2));
-        assert!(matches!(checker.take(1, &message(3, 0), |_| 1), Verdict::Arrived(_)));
-        assert_eq!(checker.take(1, &message(1, 0), |_| 1), Verdict::Aside);
-        checker.finish(|_| Some(1));
-        assert_eq!(checker.offences.count(Offence::Unexpected), 1);
-        assert_eq!(checker.offences.count(Offence::Lost), 1, "client 1 got nothing");
-    }
-}
+mod tests;

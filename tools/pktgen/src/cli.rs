@@ -11,6 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::link::LinkFlags;
 use crate::message::HEADER_BYTES;
+use crate::mix::{self, Mix};
 use crate::plan::{Audience, ClosedBy, Load, Plan, Scenario, Until};
 use crate::report::ReportFile;
 
@@ -50,12 +51,16 @@ enum Mode {
         #[command(flatten)]
         messages: MessageFlags,
         #[command(flatten)]
+        load: LoadFlags,
+        #[command(flatten)]
         common: CommonFlags,
     },
     /// Every client gets back what it sends
     Echo {
         #[command(flatten)]
         messages: MessageFlags,
+        #[command(flatten)]
+        load: LoadFlags,
         #[command(flatten)]
         common: CommonFlags,
     },
@@ -70,10 +75,23 @@ enum Mode {
         closed_by: ClosedBy,
 
         #[command(flatten)]
+        load: LoadFlags,
+        #[command(flatten)]
         common: CommonFlags,
     },
     /// Clients connect and stay silent; they answer pings
     Idle {
+        #[command(flatten)]
+        load: LoadFlags,
+        #[command(flatten)]
+        common: CommonFlags,
+    },
+    /// Clients come, publish, read, dawdle and go by the phases of a scenario
+    Mix {
+        /// The scenario (TOML): see README.md and examples/ of this tool
+        #[arg(value_name = "SCENARIO")]
+        file: PathBuf,
+
         #[command(flatten)]
         common: CommonFlags,
     },
@@ -106,6 +124,22 @@ struct MessageFlags {
 }
 
 #[derive(Args, Debug)]
+struct LoadFlags {
+    /// Clients, each with a connection
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = positive)]
+    connections: usize,
+
+    /// How long to measure
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    duration: Duration,
+
+    /// What comes before that and is checked, but not measured [default: 1s; 0s if a count ends
+    /// the run, and in idle]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    warmup: Option<Duration>,
+}
+
+#[derive(Args, Debug)]
 struct CommonFlags {
     #[command(flatten)]
     link: LinkFlags,
@@ -118,22 +152,9 @@ struct CommonFlags {
     #[arg(long, default_value = "/ws", value_parser = path)]
     path: String,
 
-    /// Clients, each with a connection
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = positive)]
-    connections: usize,
-
     /// Threads that the connections are spread over
     #[arg(long, value_name = "T", default_value_t = 1, value_parser = positive)]
     threads: usize,
-
-    /// How long to measure
-    #[arg(long, default_value = "10s", value_parser = duration)]
-    duration: Duration,
-
-    /// What comes before that and is checked, but not measured [default: 1s; 0s if a count ends
-    /// the run, and in idle]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    warmup: Option<Duration>,
 
     /// How long to wait for anything that does not come
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
@@ -182,26 +203,27 @@ impl Cli {
     /// What to do, and how to report it.
     ///
     /// # Errors
-    /// What the flags contradict each other in, or why there can be no report.
+    /// What the flags contradict each other in, what is wrong with the scenario, or why there can
+    /// be no report.
     pub(crate) fn plan(self) -> Result<(Plan, Output), clap::Error> {
-        let (scenario, common, counted) = self.mode.scenario();
-        let contradiction = |text| Self::command().error(ErrorKind::ValueValidation, text);
+        let refused = |text| Self::command().error(ErrorKind::ValueValidation, text);
+        let Job { scenario, mix, clients, until, warmup, common } =
+            self.mode.job().map_err(refused)?;
         let target = match common.target {
             Some(target) => target,
             None if common.link.is_ring() => link::RING_TARGET.to_owned(),
-            None => return Err(contradiction("--target HOST:PORT: name the server".to_owned())),
+            None => return Err(refused("--target HOST:PORT: name the server".to_owned())),
         };
-        let link = common.link.link().map_err(contradiction)?;
-        let has_warmup = counted.is_none() && scenario != Scenario::Idle;
-        let warmup = common.warmup.unwrap_or(Duration::from_secs(if has_warmup { 1 } else { 0 }));
+        let link = common.link.link().map_err(refused)?;
         let plan = Plan {
             scenario,
-            target,
+            mix,
             link,
+            target,
             path: common.path,
-            clients: common.connections,
+            clients,
             threads: common.threads,
-            until: counted.map_or(Until::Elapsed(common.duration), Until::Count),
+            until,
             warmup,
             timeout: common.timeout.max(Duration::from_millis(1)),
             connecting: common.connecting,
@@ -211,31 +233,62 @@ impl Cli {
             admin: common.admin,
         };
         if let Some(text) = plan.contradiction() {
-            return Err(contradiction(text));
+            return Err(refused(text));
         }
         let report = common.report.as_deref().map(ReportFile::create).transpose();
-        let report = report.map_err(|reason| contradiction(format!("--report {reason}")))?;
+        let report = report.map_err(|reason| refused(format!("--report {reason}")))?;
         Ok((plan, Output { as_json: common.json, report }))
     }
 }
 
+/// What a mode and its flags come down to.
+struct Job {
+    scenario: Scenario,
+    mix: Option<Mix>,
+    clients: usize,
+    until: Until,
+    warmup: Duration,
+    common: CommonFlags,
+}
+
 impl Mode {
-    fn scenario(self) -> (Scenario, CommonFlags, Option<u64>) {
-        match self {
-            Self::Broadcast { publishers, slow, sender_excluded, messages, common } => {
+    fn job(self) -> Result<Job, String> {
+        let (scenario, load, common, counted) = match self {
+            Self::Broadcast { publishers, slow, sender_excluded, messages, load, common } => {
                 let audience = Audience { publishers, slow, sender_excluded };
-                let (message_len, load) = (messages.size, messages.load());
-                (Scenario::Broadcast { audience, message_len, load }, common, messages.messages)
+                let (message_len, pace) = (messages.size, messages.load());
+                let scenario = Scenario::Broadcast { audience, message_len, load: pace };
+                (scenario, load, common, messages.messages)
             }
-            Self::Echo { messages, common } => {
-                let (message_len, load) = (messages.size, messages.load());
-                (Scenario::Echo { message_len, load }, common, messages.messages)
+            Self::Echo { messages, load, common } => {
+                let (message_len, pace) = (messages.size, messages.load());
+                (Scenario::Echo { message_len, load: pace }, load, common, messages.messages)
             }
-            Self::Connect { total, closed_by, common } => {
-                (Scenario::Connect { closed_by }, common, total)
+            Self::Connect { total, closed_by, load, common } => {
+                (Scenario::Connect { closed_by }, load, common, total)
             }
-            Self::Idle { common } => (Scenario::Idle, common, None),
-        }
+            Self::Idle { load, common } => (Scenario::Idle, load, common, None),
+            Self::Mix { file, common } => {
+                let mix = mix::load(&file)?;
+                return Ok(Job {
+                    scenario: Scenario::Mix,
+                    clients: mix.readers() + mix.slow(),
+                    until: Until::Elapsed(mix.duration()),
+                    warmup: Duration::ZERO,
+                    mix: Some(mix),
+                    common,
+                });
+            }
+        };
+        let has_warmup = counted.is_none() && scenario != Scenario::Idle;
+        Ok(Job {
+            scenario,
+            mix: None,
+            clients: load.connections,
+            until: counted.map_or(Until::Elapsed(load.duration), Until::Count),
+            warmup: load.warmup.unwrap_or(Duration::from_secs(u64::from(has_warmup))),
+            common,
+        })
     }
 }
 
@@ -289,7 +342,7 @@ fn rate(text: &str) -> Result<f64, &'static str> {
     rate.ok_or("expected messages a second, 0.001 to 10000000")
 }
 
-fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     const EXPECTED: &str = "expected a duration such as 500ms, 10s or 2m, at most 24h";
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or(EXPECTED)?;
     let (number, unit) = text.split_at(unit_at);
@@ -368,6 +421,10 @@ mod tests {
             ("idle --transport ring --target [::1]:80", "--target"),
             ("idle --target a:1 --server-pid 0", "--server-pid"),
             ("idle --target a:1 --admin 9090", "--admin"),
+            ("mix --target a:1", "<SCENARIO>"),
+            ("mix a.toml --target a:1 --connections 5", "--connections"),
+            ("mix a.toml --target a:1 --duration 5s", "--duration"),
+            ("mix nowhere.toml --target a:1", "nowhere.toml: "),
         ] {
             let error = plan(flags).expect_err(flags);
             assert_eq!(error.exit_code(), 2, "{flags}");

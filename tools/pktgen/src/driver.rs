@@ -2,6 +2,7 @@
 
 mod client;
 mod connect;
+mod mix;
 mod publish;
 
 use std::collections::VecDeque;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::check::Offence;
 use crate::driver::client::Client;
+use crate::driver::mix::MixClients;
 use crate::driver::publish::ROLL_CALL_INTERVAL;
 use crate::inbox::{self, Inbox};
 use crate::latency::Latency;
@@ -58,6 +60,8 @@ pub(crate) struct Driver<T> {
     wire: Vec<u8>,
     /// Publishers whose turn it is.
     turns: Vec<usize>,
+    /// In mode mix: who is to be there.
+    mix: MixClients,
 }
 
 impl<T: Transport> Driver<T> {
@@ -71,7 +75,8 @@ impl<T: Transport> Driver<T> {
             clients: (0..clients).map(|_| Client::Absent).collect(),
             inbox: Inbox::new(&shared, number),
             agenda: Agenda::new(plan, number),
-            absent: (0..clients).rev().collect(),
+            absent: (0..plan.clients_below(plan.clients_at_first(), number)).rev().collect(),
+            mix: MixClients::new(&shared, number),
             connecting: 0,
             handshakes_begun: VecDeque::new(),
             open: 0,
@@ -101,10 +106,11 @@ impl<T: Transport> Driver<T> {
             }
         }
         let segments = self.transport.segments();
-        let Inbox { mut checker, delivery, .. } = self.inbox;
+        let Inbox { mut checker, delivery, stages, .. } = self.inbox;
         checker.finish(|publisher| self.shared.published_for_sure(publisher));
         Outcome {
             delivery,
+            stages,
             connect: self.connect,
             upgrade: self.upgrade,
             offences: checker.offences,
@@ -129,7 +135,9 @@ impl<T: Transport> Driver<T> {
             Phase::Connect => self.connect_more(),
             Phase::RollCall => self.call_roll(),
             Phase::Run if self.shared.plan.is_connect() => self.connect_more(),
+            Phase::Run if self.shared.plan.mix.is_some() => self.mix(),
             Phase::Run => self.publish(),
+            Phase::Drain if self.shared.plan.mix.is_some() => self.catch_up(),
             Phase::Drain | Phase::End => {}
             Phase::Close => self.close_all(),
         }
@@ -146,12 +154,13 @@ impl<T: Transport> Driver<T> {
         if self.shared.phase() != Phase::Run {
             return SLEEP_MAX.min(ROLL_CALL_INTERVAL);
         }
+        let sleep_max = if self.shared.plan.mix.is_some() { mix::SLEEP_MAX } else { SLEEP_MAX };
         let next = self.agenda.next_ns();
         let left = next.map(|due_ns| due_ns.saturating_sub(self.shared.now_ns()));
         match left.map(Duration::from_nanos) {
             Some(left) if left < SLEEP_MIN => Duration::ZERO,
-            Some(left) => (left - SLEEP_MIN / 2).min(SLEEP_MAX),
-            None => SLEEP_MAX,
+            Some(left) => (left - SLEEP_MIN / 2).min(sleep_max),
+            None => sleep_max,
         }
     }
 
@@ -174,6 +183,10 @@ impl<T: Transport> Driver<T> {
         if self.is_slow(client) && matches!(self.clients[client], Client::Open(_)) {
             // What the server sent before it filled the window is not looked at.
             self.transport.read(client, |_, _| {});
+            if self.shared.plan.mix.is_some() {
+                // That was its look at what has come.
+                self.transport.hold(client, true);
+            }
             return;
         }
         let Self { transport, clients, inbox, shared, .. } = self;
@@ -244,6 +257,7 @@ impl<T: Transport> Driver<T> {
 
     fn close_all(&mut self) {
         if !std::mem::replace(&mut self.closing, true) {
+            self.settle_up();
             for client in 0..self.clients.len() {
                 if self.is_slow(client) {
                     // It would have to read all that it left unread to see the server's Close.
@@ -291,7 +305,7 @@ impl<T: Transport> Driver<T> {
         let describe = || format!("client {number}: {reason}");
         self.inbox.checker.offences.add(offence, 1, describe);
         // The others would wait for what this one will not get.
-        if self.shared.plan.load().is_some() {
+        if self.shared.plan.load().is_some() || self.is_publisher(client) {
             self.shared.fail(describe);
             self.shared.leave(number);
             self.inbox.checker.leave(client);
@@ -303,6 +317,9 @@ impl<T: Transport> Driver<T> {
     fn leave(&mut self, client: usize) {
         if let Client::Open(_) = &self.clients[client] {
             self.open -= 1;
+            if self.shared.plan.mix.is_some() && !self.is_slow(client) {
+                self.inbox.checker.part(client);
+            }
             if self.transport.finish(client) {
                 self.gone(client);
             } else {
@@ -315,7 +332,7 @@ impl<T: Transport> Driver<T> {
     /// Nothing is left of a client's connection.
     fn gone(&mut self, client: usize) {
         self.clients[client] = Client::Absent;
-        if self.shared.plan.is_connect() {
+        if self.shared.plan.is_connect() || self.mix.wants(client) {
             self.absent.push(client);
         }
     }
@@ -343,5 +360,6 @@ impl<T: Transport> Driver<T> {
         post(&counters.roll_called, self.roll_called);
         post(&counters.settled, self.inbox.settled);
         post(&counters.measured, self.inbox.measured);
+        self.mix.post(counters);
     }
 }

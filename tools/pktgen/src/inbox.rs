@@ -14,6 +14,8 @@ pub(crate) struct Inbox {
     pub(crate) checker: Checker,
     pub(crate) ledger: Ledger,
     pub(crate) delivery: Latency,
+    /// In mode mix, by phase.
+    pub(crate) stages: Vec<Latency>,
     pub(crate) settled: u64,
     pub(crate) measured: u64,
     /// Publishers who may send again.
@@ -33,6 +35,7 @@ impl Inbox {
     /// For the readers of a thread.
     pub(crate) fn new(shared: &Shared, thread: usize) -> Self {
         let plan = &shared.plan;
+        let phases = plan.mix.as_ref().map_or(0, |mix| mix.phases.len());
         Self {
             checker: Checker::new(
                 shared.run,
@@ -43,6 +46,7 @@ impl Inbox {
             ),
             ledger: Ledger::new(plan, thread),
             delivery: Latency::new(),
+            stages: (0..phases).map(|_| Latency::new()).collect(),
             settled: 0,
             measured: 0,
             ready: Vec::new(),
@@ -92,7 +96,11 @@ impl Inbox {
             // A message that was due in time counts whenever it arrives. Else the slowest ones
             // would be left out at the end.
             if shared.is_measured(sent_ns) {
-                self.delivery.record(now_ns.saturating_sub(sent_ns));
+                let ns = now_ns.saturating_sub(sent_ns);
+                self.delivery.record(ns);
+                if !self.stages.is_empty() {
+                    self.stages[shared.stage_at(sent_ns)].record(ns);
+                }
             }
         }
         if self.ledger.settle(shared, arrival.publisher, arrival.settled) {

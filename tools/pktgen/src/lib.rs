@@ -20,6 +20,7 @@
 //! - `upgrade`: the HTTP request and its answer; `outgoing`: frames of a client; `frames`: a strict
 //!   reader of what servers send
 //! - `process`, `limits`: CPU and memory of the server, descriptors of this process
+//! - `mix`: scenarios of phases in which clients come and go; `driver/mix` and `run/stages` play them
 //! - `admin`, `server`: asks an appliance what it counts, and what that was in the measurement
 //! - `series`: how the run went over time
 //! - `report`, `progress`: what people and programs see; `report/page` is the one with charts,
@@ -44,6 +45,7 @@ mod ledger;
 mod limits;
 mod link;
 mod message;
+mod mix;
 mod outcome;
 mod outgoing;
 mod pace;

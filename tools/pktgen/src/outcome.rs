@@ -11,6 +11,8 @@ use crate::latency::Latency;
 pub(crate) struct Outcome {
     /// From when a message was due to its arrival.
     pub(crate) delivery: Latency,
+    /// The same for each phase of the mix, of messages that were due in it.
+    pub(crate) stages: Vec<Latency>,
     /// From the first packet to an open TCP connection.
     pub(crate) connect: Latency,
     /// From there to the end of the HTTP upgrade.

@@ -12,7 +12,11 @@ struct Pace {
     publisher: usize,
     load: Load,
     publishers: usize,
+    /// Since the load is what it is, and before that.
     sent: u64,
+    sent_before: u64,
+    /// It has nothing to say while the load is what it is.
+    is_silent: bool,
     /// The system takes no more of it.
     is_blocked: bool,
 }
@@ -40,6 +44,8 @@ pub(crate) struct Agenda {
     /// it.
     due: BinaryHeap<Reverse<(u64, usize)>>,
     has_begun: bool,
+    /// When the load began to be what it is.
+    began_ns: u64,
 }
 
 /// What became of a publisher's turn.
@@ -56,16 +62,42 @@ pub(crate) enum Turn {
 impl Agenda {
     pub(crate) fn new(plan: &Plan, thread: usize) -> Self {
         let publishers = plan.publishers();
-        let paces = plan.load().map(|load| {
-            let own = (thread..publishers).step_by(plan.threads);
-            own.map(|publisher| Pace { publisher, load, publishers, sent: 0, is_blocked: false })
-                .collect()
+        // In mode mix the first phase says what the load is.
+        let load = plan.load().unwrap_or(Load::Rate(1.0));
+        let own = (thread..publishers).step_by(plan.threads);
+        let paces = own.map(|publisher| Pace {
+            publisher,
+            load,
+            publishers,
+            sent: 0,
+            sent_before: 0,
+            is_silent: false,
+            is_blocked: false,
         });
         Self {
-            paces: paces.unwrap_or_default(),
+            paces: paces.collect(),
             ready: Vec::new(),
             due: BinaryHeap::new(),
             has_begun: false,
+            began_ns: 0,
+        }
+    }
+
+    /// From `began_ns` on the first of the publishers send at this rate, and the others nothing.
+    pub(crate) fn change(&mut self, publishers: usize, rate: Option<f64>, began_ns: u64) {
+        self.has_begun = true;
+        self.began_ns = began_ns;
+        self.ready.clear();
+        self.due.clear();
+        for (at, pace) in self.paces.iter_mut().enumerate() {
+            pace.sent_before += std::mem::take(&mut pace.sent);
+            pace.publishers = publishers;
+            pace.is_blocked = false;
+            pace.is_silent = pace.publisher >= publishers || rate.is_none();
+            if let (Some(rate), false) = (rate, pace.is_silent) {
+                pace.load = Load::Rate(rate);
+                self.due.push(Reverse((pace.due_ns(rate, began_ns), at)));
+            }
         }
     }
 
@@ -75,6 +107,7 @@ impl Agenda {
             return;
         }
         let began_ns = shared.run_began_ns();
+        self.began_ns = began_ns;
         for (at, pace) in self.paces.iter().enumerate() {
             match pace.load {
                 Load::Window(_) => self.ready.push(at),
@@ -123,38 +156,39 @@ impl Agenda {
 
     /// The next message of a publisher, if its time has come. It counts as published from here on.
     pub(crate) fn next(&mut self, at: usize, shared: &Shared, now_ns: u64) -> Option<Due> {
-        self.paces[at].next(shared, now_ns)
+        self.paces[at].next(shared, self.began_ns, now_ns)
     }
 
     /// A publisher has had its turn.
-    pub(crate) fn after(&mut self, at: usize, turn: Turn, shared: &Shared) {
+    pub(crate) fn after(&mut self, at: usize, turn: Turn) {
         let pace = &mut self.paces[at];
         match (turn, pace.load) {
             (Turn::Blocked, _) => pace.is_blocked = true,
             (Turn::Done, Load::Window(_)) => {}
             (Turn::Interrupted, Load::Window(_)) => self.ready.push(at),
             (Turn::Done | Turn::Interrupted, Load::Rate(rate)) => {
-                self.due.push(Reverse((pace.due_ns(rate, shared.run_began_ns()), at)));
+                self.due.push(Reverse((pace.due_ns(rate, self.began_ns), at)));
             }
         }
     }
 }
 
 impl Pace {
-    fn next(&mut self, shared: &Shared, now_ns: u64) -> Option<Due> {
+    fn next(&mut self, shared: &Shared, began_ns: u64, now_ns: u64) -> Option<Due> {
+        if self.is_silent {
+            return None;
+        }
         let at_ns = match self.load {
             Load::Window(window) => {
                 let in_flight = self.sent - shared.completed(self.publisher);
                 (in_flight < u64::from(window)).then_some(now_ns)?
             }
-            Load::Rate(rate) => {
-                Some(self.due_ns(rate, shared.run_began_ns())).filter(|due| *due <= now_ns)?
-            }
+            Load::Rate(rate) => Some(self.due_ns(rate, began_ns)).filter(|due| *due <= now_ns)?,
         };
         if !shared.take_ticket() {
             return None;
         }
-        let sequence = self.sent;
+        let sequence = self.sent_before + self.sent;
         self.sent += 1;
         shared.publishing(self.publisher);
         Some(Due { publisher: self.publisher, sequence, at_ns })
@@ -198,7 +232,7 @@ mod tests {
         let sent: Vec<u64> =
             std::iter::from_fn(|| agenda.next(0, &shared, 5)).map(|due| due.sequence).collect();
         assert_eq!(sent, [0, 1]);
-        agenda.after(0, Turn::Done, &shared);
+        agenda.after(0, Turn::Done);
         assert_eq!(agenda.next_ns(), None, "nothing to do before somebody is woken");
         shared.complete(0, 1);
         agenda.wake(0);
@@ -214,7 +248,7 @@ mod tests {
         agenda.begin(&shared);
         assert_eq!(turns(&mut agenda, 999_999), [0]);
         assert!(agenda.next(0, &shared, 999_999).is_some());
-        agenda.after(0, Turn::Done, &shared);
+        agenda.after(0, Turn::Done);
         assert_eq!(agenda.next_ns(), Some(1_000_000), "the other one is next");
         // A stall of 5 ms: all that was due in it is sent, each as of its own time.
         assert_eq!(turns(&mut agenda, 6_000_000), [1, 0]);
@@ -224,12 +258,30 @@ mod tests {
     }
 
     #[test]
+    fn when_the_rate_changes_sequences_go_on_and_the_clock_begins_anew() {
+        let shared = shared(Load::Rate(1000.0), 2);
+        let mut agenda = Agenda::new(&shared.plan, 0);
+        agenda.change(2, Some(1000.0), 5_000_000);
+        assert_eq!(agenda.next_ns(), Some(5_000_000));
+        assert_eq!(turns(&mut agenda, 5_000_000), [0]);
+        assert!(agenda.next(0, &shared, 5_000_000).is_some());
+        agenda.after(0, Turn::Done);
+        agenda.change(1, Some(10.0), 6_000_000);
+        assert_eq!(turns(&mut agenda, u64::MAX), [0], "the other one is silent");
+        let due = agenda.next(0, &shared, 6_000_000);
+        assert_eq!(due, Some(Due { publisher: 0, sequence: 1, at_ns: 6_000_000 }));
+        agenda.change(2, None, 7_000_000);
+        agenda.wake(0);
+        assert_eq!((turns(&mut agenda, u64::MAX), agenda.next_ns()), (vec![], None));
+    }
+
+    #[test]
     fn a_publisher_that_is_blocked_waits_to_be_woken() {
         let shared = shared(Load::Rate(1000.0), 1);
         let mut agenda = Agenda::new(&shared.plan, 0);
         agenda.begin(&shared);
         assert_eq!(turns(&mut agenda, 0), [0]);
-        agenda.after(0, Turn::Blocked, &shared);
+        agenda.after(0, Turn::Blocked);
         assert_eq!(agenda.next_ns(), None);
         agenda.wake(0);
         agenda.wake(0);

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::check::Expected;
 use crate::link::Link;
+use crate::mix::Mix;
 
 /// A sequence for each client and publisher is kept; more would be memory for no use.
 const SEQUENCES_MAX: usize = 100_000_000;
@@ -17,6 +18,8 @@ const CLIENTS_MAX: usize = 1_000_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) scenario: Scenario,
+    /// The phases of [`Scenario::Mix`].
+    pub(crate) mix: Option<Mix>,
     pub(crate) link: Link,
     /// Host and port.
     pub(crate) target: String,
@@ -41,10 +44,21 @@ pub(crate) struct Plan {
 /// What the clients do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Scenario {
-    Broadcast { audience: Audience, message_len: usize, load: Load },
-    Echo { message_len: usize, load: Load },
-    Connect { closed_by: ClosedBy },
+    Broadcast {
+        audience: Audience,
+        message_len: usize,
+        load: Load,
+    },
+    Echo {
+        message_len: usize,
+        load: Load,
+    },
+    Connect {
+        closed_by: ClosedBy,
+    },
     Idle,
+    /// Clients come and go, by phases.
+    Mix,
 }
 
 /// Who says something in a broadcast, and who hears it.
@@ -109,12 +123,17 @@ impl Plan {
             let slow = self.slow();
             return Some(format!("--slow {slow}: fewer than --connections, which is {clients}"));
         }
-        let readers = self.readers();
+        let readers = self.readers_at_first();
         if threads > readers.min(THREADS_MAX) {
             let most = readers.min(THREADS_MAX);
             return Some(format!(
                 "--threads {threads}: at most {most}, each needs a client that reads"
             ));
+        }
+        if let Some(mix) = &self.mix
+            && mix.publishers() * clients > SEQUENCES_MAX
+        {
+            return Some("too many publishers for so many connections".to_owned());
         }
         let Scenario::Broadcast { audience, load, .. } = self.scenario else { return None };
         let Audience { publishers, sender_excluded, .. } = audience;
@@ -156,6 +175,7 @@ impl Plan {
             Scenario::Broadcast { message_len, .. } | Scenario::Echo { message_len, .. } => {
                 message_len
             }
+            Scenario::Mix => self.mix.as_ref().map_or(0, Mix::message_len),
             Scenario::Connect { .. } | Scenario::Idle => 0,
         }
     }
@@ -165,6 +185,7 @@ impl Plan {
         match self.scenario {
             Scenario::Broadcast { audience, .. } => audience.publishers,
             Scenario::Echo { .. } => self.clients,
+            Scenario::Mix => self.mix.as_ref().map_or(0, Mix::publishers),
             Scenario::Connect { .. } | Scenario::Idle => 0,
         }
     }
@@ -172,12 +193,18 @@ impl Plan {
     pub(crate) fn load(&self) -> Option<Load> {
         match self.scenario {
             Scenario::Broadcast { load, .. } | Scenario::Echo { load, .. } => Some(load),
-            Scenario::Connect { .. } | Scenario::Idle => None,
+            Scenario::Connect { .. } | Scenario::Idle | Scenario::Mix => None,
         }
     }
 
+    /// Whether clients have messages.
+    pub(crate) fn has_messages(&self) -> bool {
+        self.load().is_some() || self.mix.is_some()
+    }
+
+    /// Whether a message is for all clients.
     pub(crate) fn is_broadcast(&self) -> bool {
-        matches!(self.scenario, Scenario::Broadcast { .. })
+        matches!(self.scenario, Scenario::Broadcast { .. } | Scenario::Mix)
     }
 
     pub(crate) fn is_connect(&self) -> bool {
@@ -190,13 +217,17 @@ impl Plan {
                 publishers: audience.publishers,
                 sender_excluded: audience.sender_excluded,
             },
+            Scenario::Mix => Expected::SinceJoined { publishers: self.publishers() },
             Scenario::Echo { .. } | Scenario::Connect { .. } | Scenario::Idle => Expected::Own,
         }
     }
 
     /// The last clients, which read nothing.
     pub(crate) fn slow(&self) -> usize {
-        if let Scenario::Broadcast { audience, .. } = self.scenario { audience.slow } else { 0 }
+        match self.scenario {
+            Scenario::Broadcast { audience, .. } => audience.slow,
+            _ => self.mix.as_ref().map_or(0, Mix::slow),
+        }
     }
 
     pub(crate) fn sender_excluded(&self) -> bool {
@@ -208,25 +239,39 @@ impl Plan {
         self.clients - self.slow()
     }
 
-    /// How many clients are to get each message.
+    /// Clients that connect before anything else happens, and those of them that read.
+    pub(crate) fn clients_at_first(&self) -> usize {
+        self.mix.as_ref().map_or(self.clients, |mix| mix.connections)
+    }
+
+    pub(crate) fn readers_at_first(&self) -> usize {
+        self.mix.as_ref().map_or(self.readers(), |mix| mix.connections)
+    }
+
+    /// How many clients are to get each message, if that does not change.
     pub(crate) fn receivers(&self) -> usize {
         match self.scenario {
             Scenario::Broadcast { audience, .. } => {
                 self.readers() - usize::from(audience.sender_excluded)
             }
             Scenario::Echo { .. } => 1,
-            Scenario::Connect { .. } | Scenario::Idle => 0,
+            Scenario::Connect { .. } | Scenario::Idle | Scenario::Mix => 0,
         }
     }
 
     /// Client `n` is that of thread `n % threads`, so that each has its share of publishers.
     pub(crate) fn clients_of(&self, thread: usize) -> usize {
-        (self.clients - thread).div_ceil(self.threads)
+        self.clients_below(self.clients, thread)
+    }
+
+    /// Clients of a thread whose number is below `end`. They are its first ones.
+    pub(crate) fn clients_below(&self, end: usize, thread: usize) -> usize {
+        end.saturating_sub(thread).div_ceil(self.threads)
     }
 
     /// Those clients of a thread that read. They are its first ones.
     pub(crate) fn readers_of(&self, thread: usize) -> usize {
-        (self.readers() - thread).div_ceil(self.threads)
+        self.clients_below(self.readers(), thread)
     }
 }
 
@@ -236,6 +281,7 @@ impl Plan {
     pub(crate) fn of(scenario: Scenario, clients: usize) -> Self {
         Self {
             scenario,
+            mix: None,
             link: Link::Kernel,
             target: "127.0.0.1:1".to_owned(),
             path: "/".to_owned(),

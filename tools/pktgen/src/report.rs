@@ -15,6 +15,7 @@ use crate::check::{Offence, Offences};
 use crate::latency::{Curve, Latency, Summary};
 use crate::outcome::SegmentCounts;
 use crate::plan::{Load, Plan, Scenario};
+use crate::run::StageCounts;
 use crate::series::Point;
 use crate::server::ServerFigures;
 
@@ -68,12 +69,28 @@ pub(crate) struct Report {
     disconnected: u64,
     slow_disconnected: u64,
     segments: Option<SegmentCounts>,
+    phases: Option<Vec<Phase>>,
     examples: Vec<String>,
     error: Option<String>,
     series: Vec<Point>,
     /// For the page: those of the distributions that the mode is about.
     #[serde(skip)]
     curves: Vec<Curve>,
+}
+
+/// A phase of a mix.
+#[derive(Clone, Debug, Serialize)]
+struct Phase {
+    name: String,
+    duration_s: f64,
+    messages: u64,
+    messages_per_s: f64,
+    deliveries: u64,
+    deliveries_per_s: f64,
+    connects: u64,
+    churned: u64,
+    open: u64,
+    latency_us: Option<Summary>,
 }
 
 /// What was counted while the run went on.
@@ -93,6 +110,8 @@ pub(crate) struct Measurement {
     pub(crate) to_s: Option<f64>,
     /// Of the whole run.
     pub(crate) series: Vec<Point>,
+    /// Of a mix.
+    pub(crate) stages: Vec<StageCounts>,
 }
 
 /// What the server took of its host.
@@ -111,6 +130,7 @@ pub(crate) struct ServerUse {
 #[derive(Debug)]
 pub(crate) struct Results {
     pub(crate) delivery: Latency,
+    pub(crate) stages: Vec<Latency>,
     pub(crate) connect: Latency,
     pub(crate) upgrade: Latency,
     pub(crate) offences: Offences,
@@ -125,7 +145,7 @@ impl Report {
         let per_s = |count: u64| if run.seconds > 0.0 { count as f64 / run.seconds } else { 0.0 };
         let share = |cpu_s: f64| (run.seconds > 0.0).then(|| cpu_s / run.seconds);
         let each = |amount: f64| (run.measured > 0).then(|| amount / run.measured as f64);
-        let has_messages = plan.load().is_some();
+        let has_messages = plan.has_messages();
         let deliveries = has_messages.then_some(run.measured);
         let server_cpu_s = run.server.map(|server| server.cpu_s);
         let of_delivery = |cpu_s: f64| each(cpu_s * 1e9).filter(|_| has_messages);
@@ -146,6 +166,7 @@ impl Report {
                 Scenario::Echo { .. } => "echo",
                 Scenario::Connect { .. } => "connect",
                 Scenario::Idle => "idle",
+                Scenario::Mix => "mix",
             },
             transport: plan.link.name(),
             target: plan.target.clone(),
@@ -155,7 +176,7 @@ impl Report {
             slow: plan.slow(),
             threads: plan.threads,
             publishers: has_messages.then(|| plan.publishers()),
-            size_bytes: has_messages.then(|| plan.message_len()),
+            size_bytes: plan.load().map(|_| plan.message_len()),
             window: plan.load().and_then(Load::window),
             rate_per_s: plan.load().and_then(Load::rate),
             measured_s: run.seconds,
@@ -191,6 +212,7 @@ impl Report {
             disconnected: offences.count(Offence::Disconnected),
             slow_disconnected: results.slow_disconnected,
             segments: results.segments,
+            phases: plan.mix.as_ref().map(|_| phases(&run.stages, &results.stages)),
             examples: offences.examples,
             error: results.failure,
             series: run.series,
@@ -213,6 +235,9 @@ impl Report {
     /// What the checks that held have shown.
     fn all_is_well(&self) -> &'static str {
         match self.deliveries {
+            Some(_) if self.phases.is_some() => {
+                "every message once, in order and whole, while a client was connected"
+            }
             Some(_) => "every message once, in order and whole",
             None => "all connections as they should be",
         }
@@ -236,6 +261,27 @@ impl Report {
     }
 }
 
+/// The phases that were come to.
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+fn phases(stages: &[StageCounts], latencies: &[Latency]) -> Vec<Phase> {
+    let per_s = |count: u64, seconds: f64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
+    let with_latency = stages.iter().zip(latencies);
+    with_latency
+        .map(|(stage, latency)| Phase {
+            name: stage.name.clone(),
+            duration_s: stage.seconds,
+            messages: stage.messages,
+            messages_per_s: per_s(stage.messages, stage.seconds),
+            deliveries: stage.deliveries,
+            deliveries_per_s: per_s(stage.deliveries, stage.seconds),
+            connects: stage.connects,
+            churned: stage.churned,
+            open: stage.open,
+            latency_us: latency.summary(),
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -247,6 +293,7 @@ mod tests {
     fn the_page_knows_every_field_of_the_json() {
         let results = Results {
             delivery: Latency::new(),
+            stages: Vec::new(),
             connect: Latency::new(),
             upgrade: Latency::new(),
             offences: Offences::default(),
@@ -260,7 +307,8 @@ mod tests {
         let in_json: BTreeSet<&str> =
             json.as_object().expect("an object").keys().map(String::as_str).collect();
         let fields = GROUPS.iter().flat_map(|group| group.fields).map(|field| field.key);
-        let known = fields.chain(DISTRIBUTIONS.map(|(key, _)| key)).chain(["examples", "series"]);
+        let known =
+            fields.chain(DISTRIBUTIONS.map(|(key, _)| key)).chain(["examples", "phases", "series"]);
         assert_eq!(in_json, known.collect());
     }
 }

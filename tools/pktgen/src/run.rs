@@ -1,10 +1,13 @@
 //! Conducts a run: from phase to phase, with a bound on everything that is waited for.
 
+mod stages;
+
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::stages::StageCounts;
 use crate::admin::Admin;
 use crate::check::Offences;
 use crate::fleet::Fleet;
@@ -120,7 +123,7 @@ struct Clock {
 impl Conductor<'_> {
     fn run(&mut self) -> Result<(), String> {
         let plan = &self.shared.plan;
-        let (clients, readers) = (plan.clients as u64, plan.readers() as u64);
+        let (clients, readers) = (plan.clients_at_first() as u64, plan.readers_at_first() as u64);
         if !plan.is_connect() {
             let done = |sums: &Sums| (sums.handshakes, clients);
             self.wait("connecting", "clients are connected", done)?;
@@ -145,6 +148,7 @@ impl Conductor<'_> {
         }
         let mut began = self.clock()?;
         let mut published_before = 0;
+        self.begin_stages();
         self.enter(Phase::Run);
         if !warmup.is_zero() {
             self.hold("warming up", warmup)?;
@@ -153,9 +157,10 @@ impl Conductor<'_> {
             self.shared.begin_measuring();
             began = self.clock()?;
         }
-        match plan.until {
-            Until::Elapsed(duration) => self.hold("measuring", duration)?,
-            Until::Count(count) => {
+        match (&plan.mix, plan.until) {
+            (Some(mix), _) => self.hold_stages(mix)?,
+            (None, Until::Elapsed(duration)) => self.hold("measuring", duration)?,
+            (None, Until::Count(count)) => {
                 let done = |_: &Sums| (count - self.shared.tickets_left(), count);
                 self.wait("measuring", "have begun", done)?;
                 self.enter(Phase::Drain);
@@ -176,6 +181,9 @@ impl Conductor<'_> {
             let begun = self.shared.sums().under_way;
             let done = |sums: &Sums| (begun.saturating_sub(sums.under_way), begun);
             return self.wait("draining", "last connections have ended", done);
+        }
+        if self.shared.plan.mix.is_some() {
+            return self.drain_mix();
         }
         let (_, sent) = self.deliveries(&Sums::default());
         self.wait("draining", "deliveries are accounted for", |sums| (sums.settled, sent))
@@ -307,7 +315,9 @@ impl Conductor<'_> {
     fn measure(&mut self, from: &Clock, to: &Clock, published_before: u64) -> Result<(), String> {
         let sums = self.shared.sums();
         let generator = from.generator.zip(to.generator);
+        let stages = std::mem::take(&mut self.measurement.stages);
         self.measurement = Measurement {
+            stages,
             seconds: (to.at - from.at).as_secs_f64(),
             measured: sums.measured,
             published: self.shared.published_total() - published_before,
@@ -350,6 +360,7 @@ fn millis(duration: Duration) -> u64 {
 fn results(shared: &Shared, fleet: Fleet) -> Results {
     let mut results = Results {
         delivery: Latency::new(),
+        stages: Vec::new(),
         connect: Latency::new(),
         upgrade: Latency::new(),
         offences: Offences::default(),
@@ -363,6 +374,10 @@ fn results(shared: &Shared, fleet: Fleet) -> Results {
             continue;
         };
         results.delivery.merge(&outcome.delivery);
+        results.stages.resize_with(outcome.stages.len(), Latency::new);
+        for (stage, of_thread) in results.stages.iter_mut().zip(&outcome.stages) {
+            stage.merge(of_thread);
+        }
         results.connect.merge(&outcome.connect);
         results.upgrade.merge(&outcome.upgrade);
         results.offences.merge(outcome.offences);

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::plan::{Load, Plan, Scenario, Until};
@@ -42,6 +42,9 @@ pub(crate) struct Shared {
     measured_to_ns: AtomicU64,
     /// When phase Run began, for the schedule of the open loop.
     run_began_ns: AtomicU64,
+    /// In mode mix: how many of its phases have begun, and when each did.
+    stages: AtomicUsize,
+    stages_began_ns: Vec<AtomicU64>,
     /// Messages or connections that may still begin, where a count ends the run.
     tickets: AtomicU64,
     /// By publisher: messages sent.
@@ -67,6 +70,9 @@ pub(crate) struct Counters {
     pub(crate) roll_called: AtomicU64,
     pub(crate) settled: AtomicU64,
     pub(crate) measured: AtomicU64,
+    pub(crate) churned: AtomicU64,
+    pub(crate) draining: AtomicU64,
+    pub(crate) caught_up: AtomicU64,
 }
 
 /// The counters of all threads together.
@@ -84,6 +90,12 @@ pub(crate) struct Sums {
     pub(crate) settled: u64,
     /// Deliveries (in connect mode: handshakes) of the measured time.
     pub(crate) measured: u64,
+    /// In mode mix: connections that were closed to be made again.
+    pub(crate) churned: u64,
+    /// In mode mix: threads that publish no more, and those whose clients have got all that they
+    /// are to get.
+    pub(crate) draining: u64,
+    pub(crate) caught_up: u64,
 }
 
 impl Shared {
@@ -91,6 +103,7 @@ impl Shared {
         let publishers = plan.publishers();
         let window = window_of(&plan);
         let threads = u32::try_from(plan.threads).unwrap_or(u32::MAX);
+        let stages = plan.mix.as_ref().map_or(0, |mix| mix.phases.len());
         let tickets = if let Until::Count(count) = plan.until { count } else { u64::MAX };
         Self {
             run: RandomState::new().hash_one(std::process::id()),
@@ -99,6 +112,8 @@ impl Shared {
             measured_from_ns: AtomicU64::new(NEVER),
             measured_to_ns: AtomicU64::new(NEVER),
             run_began_ns: AtomicU64::new(0),
+            stages: AtomicUsize::new(0),
+            stages_began_ns: (0..stages).map(|_| AtomicU64::new(NEVER)).collect(),
             tickets: AtomicU64::new(tickets),
             published: (0..publishers).map(|_| AtomicU64::new(0)).collect(),
             completed: (0..publishers).map(|_| AtomicU64::new(0)).collect(),
@@ -134,6 +149,33 @@ impl Shared {
 
     pub(crate) fn run_began_ns(&self) -> u64 {
         self.run_began_ns.load(Ordering::Relaxed)
+    }
+
+    /// The next phase of the mix begins.
+    pub(crate) fn enter_stage(&self, stage: usize) {
+        if let Some(began_ns) = self.stages_began_ns.get(stage) {
+            began_ns.store(self.now_ns(), Ordering::Relaxed);
+            self.stages.store(stage + 1, Ordering::Release);
+        }
+    }
+
+    /// The phase of the mix that is under way, and when it began.
+    pub(crate) fn stage(&self) -> Option<(usize, u64)> {
+        let stage = self.stages.load(Ordering::Acquire).checked_sub(1)?;
+        Some((stage, self.stage_began_ns(stage)))
+    }
+
+    /// The phase of the mix that a moment belongs to; the first one for all before it.
+    pub(crate) fn stage_at(&self, at_ns: u64) -> usize {
+        let mut stage = self.stages.load(Ordering::Acquire).saturating_sub(1);
+        while stage > 0 && at_ns < self.stage_began_ns(stage) {
+            stage -= 1;
+        }
+        stage
+    }
+
+    fn stage_began_ns(&self, stage: usize) -> u64 {
+        self.stages_began_ns.get(stage).map_or(NEVER, |began| began.load(Ordering::Relaxed))
     }
 
     /// Whether the measurement goes on.
@@ -247,6 +289,9 @@ impl Shared {
             sums.roll_called += counters.roll_called.load(Ordering::Acquire);
             sums.settled += counters.settled.load(Ordering::Acquire);
             sums.measured += counters.measured.load(Ordering::Acquire);
+            sums.churned += counters.churned.load(Ordering::Acquire);
+            sums.draining += counters.draining.load(Ordering::Acquire);
+            sums.caught_up += counters.caught_up.load(Ordering::Acquire);
         }
         sums
     }

@@ -4,6 +4,7 @@ use super::Driver;
 use super::client::{Client, Session, Upgrading};
 use crate::check::Offence;
 use crate::plan::ClosedBy;
+use crate::shared::Phase;
 use crate::transport::Transport;
 use crate::upgrade::Upgrade;
 
@@ -91,11 +92,19 @@ impl<T: Transport> Driver<T> {
             self.upgrade.record(now_ns - upgrading.connected_ns);
         }
         self.clients[client] = Client::Open(Session::default());
+        if self.shared.phase() <= Phase::RollCall && !self.is_slow(client) {
+            // It is there before the roll call, which nobody speaks ahead of.
+            self.inbox.checker.is_first(client);
+        }
         if self.is_slow(client) {
             return self.transport.hold(client, true);
         }
         if let Ok(Some(tail)) = upgrading.upgrade.tail() {
             self.take_tail(client, tail, now_ns);
+        }
+        if self.shared.plan.mix.is_some() && !self.mix.wants(client) {
+            // Its phase has passed while it was on its way.
+            return self.close(client);
         }
         if is_connect {
             self.inbox.measured += u64::from(is_measured);
@@ -129,7 +138,10 @@ impl<T: Transport> Driver<T> {
         let offences = &mut self.inbox.checker.offences;
         offences.add(Offence::Disconnected, 1, describe);
         let failures = offences.count(Offence::Disconnected);
-        if self.shared.plan.is_connect() && failures < FAILURES_MAX {
+        // Before the first phase of a mix all have to be there.
+        let is_underway = self.shared.phase() >= Phase::Run;
+        let is_wanted = self.shared.plan.is_connect() || (is_underway && self.mix.wants(client));
+        if is_wanted && failures < FAILURES_MAX {
             self.absent.push(client);
         } else {
             self.shared.fail(describe);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Driver;
 use super::client::Client;
-use crate::message::{ROLL_CALL, Stamp};
+use crate::message::{HEADER_BYTES, ROLL_CALL, Stamp};
 use crate::outgoing::Opcode;
 use crate::pace::Turn;
 use crate::transport::Transport;
@@ -19,11 +19,15 @@ impl<T: Transport> Driver<T> {
     /// Sends what is due.
     pub(super) fn publish(&mut self) {
         self.agenda.begin(&self.shared);
+        self.send_due();
+    }
+
+    pub(super) fn send_due(&mut self) {
         let mut turns = std::mem::take(&mut self.turns);
         self.agenda.turns(self.shared.now_ns(), &mut turns);
         for publisher in turns.drain(..) {
             let turn = self.publish_as(publisher);
-            self.agenda.after(publisher, turn, &self.shared);
+            self.agenda.after(publisher, turn);
         }
         self.turns = turns;
     }
@@ -47,8 +51,10 @@ impl<T: Transport> Driver<T> {
                 sequence: due.sequence,
                 sent_ns: due.at_ns,
             };
-            stamp.write(&mut self.message);
-            self.encoder.frame(&mut self.wire, Opcode::Binary, &self.message);
+            let len = self.mix.message_len(&self.shared).unwrap_or(self.message.len());
+            let message = &mut self.message[..len];
+            stamp.write(message);
+            self.encoder.frame(&mut self.wire, Opcode::Binary, message);
             if self.wire.len() >= WIRE_BYTES {
                 self.send_wire(client);
                 self.wire.clear();
@@ -75,9 +81,13 @@ impl<T: Transport> Driver<T> {
         for caller in (self.number..callers).step_by(threads) {
             let sent_ns = self.shared.now_ns();
             let stamp = Stamp { run: self.shared.run, publisher: ROLL_CALL, sequence: 0, sent_ns };
-            stamp.write(&mut self.message);
+            // Where messages are of any size, a short one will do.
+            let is_mix = self.shared.plan.mix.is_some();
+            let len = if is_mix { HEADER_BYTES } else { self.message.len() };
+            let message = &mut self.message[..len];
+            stamp.write(message);
             self.wire.clear();
-            self.encoder.frame(&mut self.wire, Opcode::Binary, &self.message);
+            self.encoder.frame(&mut self.wire, Opcode::Binary, message);
             self.send_wire(caller / threads);
         }
     }

@@ -3,11 +3,11 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
-use super::Report;
 use super::charts::{self, Axis, Chart};
 use super::fields::{DISTRIBUTIONS, Field, GROUPS, STATISTICS, number};
+use super::{Phase, Report};
 use crate::host::Provenance;
-use crate::latency::Curve;
+use crate::latency::{Curve, Summary};
 use crate::series::Point;
 
 const STYLE: &str = include_str!("page.css");
@@ -45,6 +45,7 @@ pub(crate) fn render(report: &Report, provenance: &Provenance) -> Result<String,
                     @if !charts.is_empty() {
                         section { h2 { "Charts" } @for chart in &charts { (chart) } }
                     }
+                    (phases(&report.phases))
                     (distributions(&json))
                     div.groups { @for group in GROUPS {
                         (fields(group.title, group.fields, &json))
@@ -189,6 +190,58 @@ fn rate_chart(
         measured: measured.map(|range| range.start.min(last_s)..range.end.min(last_s)),
     })
 }
+
+/// A row for each phase of a mix.
+fn phases(phases: &Option<Vec<Phase>>) -> Markup {
+    let rate = |rate: f64| number(&Value::from(rate));
+    let count = |count: u64| number(&Value::from(count));
+    let times = |phase: &Phase, part: fn(&Summary) -> f64| {
+        phase.latency_us.as_ref().map_or("–".to_owned(), |times| charts::time(part(times)))
+    };
+    html! {
+        @if let Some(phases) = phases {
+            section {
+                h2 { "Phases" }
+                div.scroll tabindex="0" role="region" aria-label="Phases" {
+                    table.numbers {
+                        thead { tr {
+                            th scope="col" { "phase" code { (name_of("phases")) } }
+                            @for name in PHASE_COLUMNS { th scope="col" { (name) } }
+                        } }
+                        tbody { @for phase in phases { tr {
+                            th scope="row" { (phase.name) }
+                            td { (rate(phase.duration_s)) " s" }
+                            td { (count(phase.messages)) }
+                            td { (rate(phase.messages_per_s)) }
+                            td { (count(phase.deliveries)) }
+                            td { (rate(phase.deliveries_per_s)) }
+                            td { (count(phase.connects)) }
+                            td { (count(phase.churned)) }
+                            td { (count(phase.open)) }
+                            td { (times(phase, |times| times.p50)) }
+                            td { (times(phase, |times| times.p99)) }
+                            td { (times(phase, |times| times.max)) }
+                        } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+const PHASE_COLUMNS: [&str; 11] = [
+    "duration",
+    "messages",
+    "a second",
+    "deliveries",
+    "a second",
+    "connects",
+    "closed for it",
+    "open at its end",
+    "median",
+    "99 % within",
+    "longest",
+];
 
 /// A column for each distribution, since a phone is higher than wide.
 fn distributions(json: &Value) -> Markup {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Report;
+use super::{Phase, Report};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,6 +69,9 @@ impl fmt::Display for Report {
         if let Some(segments) = &self.segments {
             row("segments", segments.to_string())?;
         }
+        for phase in self.phases.iter().flatten() {
+            row(&format!("phase {}", phase.name), phase.to_string())?;
+        }
         let verdict = self.verdict().map(|verdict| format!("FAILED: {verdict}"));
         row("checks", verdict.unwrap_or_else(|| self.all_is_well().to_owned()))?;
         self.examples.iter().try_for_each(|example| row("", example.clone()))
@@ -77,4 +80,13 @@ impl fmt::Display for Report {
 
 fn percent(share: f64) -> String {
     format!("{:.0} % of a core", share * 100.0)
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { messages_per_s, deliveries_per_s, connects, churned, open, .. } = self;
+        write!(f, "{messages_per_s:.0} messages and {deliveries_per_s:.0} deliveries a second, ")?;
+        write!(f, "{connects} connects ({churned} closed for it), {open} open at the end")?;
+        self.latency_us.map_or(Ok(()), |latency| write!(f, ", {latency}"))
+    }
 }

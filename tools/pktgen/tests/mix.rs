@@ -1,0 +1,214 @@
+//! Scenarios of phases, against an appliance and against a server that does wrong.
+
+#[expect(dead_code, reason = "other tests have servers do worse")]
+mod double;
+mod program;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hioload::config::AdminAddress;
+use hioload::{Appliance, Broadcast, Config, Recovery};
+use serde_json::Value;
+
+use crate::double::{Act, Double, Faults, Manners};
+use crate::program::{Ran, run};
+
+/// A scenario in a file that goes with the test.
+struct Scenario(PathBuf);
+
+impl Scenario {
+    fn new(name: &str, text: &str) -> Self {
+        let file = format!("mix-{name}-{}.toml", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+        fs::write(&path, text).expect("a file");
+        Self(path)
+    }
+
+    fn run(&self, target: &str, flags: &str) -> Ran {
+        run(target, &format!("mix {}{flags}", self.0.display()))
+    }
+}
+
+impl Drop for Scenario {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn appliance(adjust: impl FnOnce(&mut Config)) -> Appliance {
+    let mut config = Config::default();
+    config.server.listen = vec!["127.0.0.1:0".parse().expect("an address")];
+    config.server.workers = 2;
+    config.control.admin = AdminAddress::Off;
+    adjust(&mut config);
+    let builder = Appliance::builder().config(config).handler(Broadcast);
+    builder.layer(Recovery).start().expect("it starts")
+}
+
+/// Runs a scenario against an appliance, and expects no offence.
+fn run_against_appliance(scenario: &Scenario, flags: &str) -> Ran {
+    let appliance = appliance(|_| {});
+    let ran = scenario.run(&appliance.addresses()[0].to_string(), flags);
+    appliance.stop().expect("it ends well");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    ran
+}
+
+fn run_against_double(faults: Faults, name: &str, text: &str) -> Ran {
+    let double = Double::start(Manners { faults, ..Manners::default() });
+    Scenario::new(name, text).run(&double.target(), " --timeout 500ms")
+}
+
+fn phase<'a>(ran: &'a Ran, name: &str) -> &'a Value {
+    let phases = ran.json["phases"].as_array().expect("a list");
+    phases.iter().find(|phase| phase["name"] == name).unwrap_or_else(|| panic!("{name}: {ran:?}"))
+}
+
+#[test]
+fn connections_follow_the_phases_and_each_gets_all_messages_of_its_time() {
+    let text = "connections = 4\n\
+        [[phase]]\nname = 'grow'\nduration = '500ms'\nconnections = 40\npublishers = 2\nrate = 400\n\
+        size = { min = 32, max = 3000 }\n\
+        [[phase]]\nname = 'stay'\nduration = '1s'\npublishers = 4\nrate = 120\n\
+        [[phase]]\nname = 'shrink'\nduration = '500ms'\nconnections = 5\nrate = 200\n\
+        [[phase]]\nname = 'few'\nduration = '500ms'\n";
+    let scenario = Scenario::new("phases", text);
+    for threads in [1, 3] {
+        let ran = run_against_appliance(&scenario, &format!(" --threads {threads}"));
+        assert_eq!(ran.json["mode"], "mix");
+        assert_eq!(phase(&ran, "stay")["open"], 40, "{ran:?}");
+        assert_eq!(phase(&ran, "few")["open"], 5, "{ran:?}");
+        assert_eq!(phase(&ran, "few")["messages"], 0, "{ran:?}");
+        // 40 clients, and about 120 messages.
+        let stay = phase(&ran, "stay")["deliveries"].as_u64().expect("a number");
+        assert!((2_000..=8_000).contains(&stay), "{ran:?}");
+        assert!(phase(&ran, "stay")["latency_us"]["count"].as_u64() > Some(2_000), "{ran:?}");
+        assert_eq!(ran.number("connects"), 40, "nobody came twice: {ran:?}");
+    }
+}
+
+#[test]
+fn clients_that_come_back_get_all_that_is_sent_while_they_are_there() {
+    let text = "connections = 30\n\
+        [[phase]]\nname = 'busy'\nduration = '1s'\nrate = 500\nchurn = 100\npublishers = 3\n\
+        [[phase]]\nname = 'calm'\nduration = '500ms'\nrate = 100\n";
+    let ran = run_against_appliance(&Scenario::new("churn", text), " --threads 2");
+    let of = |name| phase(&ran, name)["churned"].as_u64().expect("a number");
+    let churned = of("busy") + of("calm");
+    assert!((50..=100).contains(&churned), "{ran:?}");
+    assert_eq!(phase(&ran, "calm")["open"], 30, "all are back: {ran:?}");
+    assert_eq!(ran.number("connects"), 30 + churned, "{ran:?}");
+    assert!(ran.number("deliveries") > 5_000, "{ran:?}");
+}
+
+#[test]
+fn who_reads_slowly_is_beside_the_others_and_holds_up_nobody() {
+    let text = "connections = 5\n\
+        [[phase]]\nname = 'slow'\nduration = '1s'\nrate = 500\nsize = 16384\nslow = 3\n\
+        slow_pause = '100ms'\n\
+        [[phase]]\nname = 'stuck'\nduration = '500ms'\nrate = 500\nsize = 16384\nslow = 2\n\
+        [[phase]]\nname = 'none'\nduration = '300ms'\nrate = 100\n";
+    let ran = run_against_appliance(&Scenario::new("slow", text), "");
+    assert_eq!(phase(&ran, "slow")["open"], 8, "{ran:?}");
+    assert_eq!(phase(&ran, "stuck")["open"], 7, "{ran:?}");
+    assert_eq!(phase(&ran, "none")["open"], 5, "{ran:?}");
+    assert_eq!((ran.number("slow"), ran.number("connections")), (3, 8), "{ran:?}");
+}
+
+#[test]
+fn a_mix_runs_without_sockets_as_well() {
+    let text = "connections = 20\n\
+        [[phase]]\nname = 'a'\nduration = '500ms'\nconnections = 40\nrate = 200\nchurn = 50\n";
+    let scenario = Scenario::new("ring", text);
+    let ran = scenario.run("10.0.0.1:8080", " --transport ring");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.number("deliveries") > 1_000, "{ran:?}");
+}
+
+/// Silence, in which three clients join three others, and then about 150 messages.
+const JOINED: &str = "connections = 3\n\
+    [[phase]]\nname = 'join'\nduration = '300ms'\nconnections = 6\n\
+    [[phase]]\nname = 'speak'\nduration = '1s'\nrate = 300\n";
+
+#[test]
+fn what_one_who_joined_misses_is_lost() {
+    let ran = run_against_double(
+        |client, message| if client == 4 && message == 100 { Act::Lose } else { Act::Deliver },
+        "joined",
+        JOINED,
+    );
+    assert_eq!(ran.number("lost"), 1, "{ran:?}");
+    assert_eq!(ran.status, 1, "{ran:?}");
+}
+
+#[test]
+fn what_nobody_sends_after_a_loss_is_found_at_the_end() {
+    let ran = run_against_double(
+        |client, message| if client == 1 && message >= 100 { Act::Lose } else { Act::Deliver },
+        "tail",
+        JOINED,
+    );
+    assert_eq!(ran.number("lost"), ran.number("messages") - 100, "{ran:?}");
+    let error = ran.json["error"].as_str().expect("a reason");
+    assert!(error.contains("draining: 0 of 1 threads have all their deliveries"), "{ran:?}");
+}
+
+#[test]
+fn repeats_and_damage_are_found_at_any_size() {
+    let text = JOINED.replace("rate = 300", "rate = 300\nsize = { min = 60, max = 900 }");
+    let ran = run_against_double(
+        |client, message| match (client, message) {
+            (5, 110) => Act::Repeat(2),
+            (0, 120) => Act::Flip(50),
+            _ => Act::Deliver,
+        },
+        "sizes",
+        &text,
+    );
+    let counts = ["lost", "duplicated", "reordered", "damaged"].map(|name| ran.number(name));
+    assert_eq!(counts, [0, 1, 0, 1], "{ran:?}");
+}
+
+#[test]
+fn a_connection_that_the_server_ends_is_an_offence_and_is_made_again() {
+    let ran = run_against_double(
+        |client, message| if client == 2 && message == 50 { Act::HangUp } else { Act::Deliver },
+        "ended",
+        JOINED,
+    );
+    assert_eq!(ran.number("disconnected"), 1, "{ran:?}");
+    assert_eq!(ran.number("connects"), 7, "{ran:?}");
+    assert_eq!((ran.number("lost"), &ran.json["error"]), (0, &Value::Null), "{ran:?}");
+}
+
+#[test]
+fn a_scenario_that_is_wrong_is_refused_by_line_and_key() {
+    let scenario = Scenario::new("wrong", "connections = 2\n[[phase]]\nname = 'a'\n");
+    let ran = scenario.run("127.0.0.1:1", "");
+    assert_eq!(ran.status, 2, "{ran:?}");
+    let fault = format!("{}:2: missing field `duration`", scenario.0.display());
+    assert!(ran.stderr.contains(&fault), "{ran:?}");
+    let ran = run("127.0.0.1:1", "mix nowhere.toml");
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.stderr.contains("nowhere.toml: "), "{ran:?}");
+}
+
+#[test]
+fn every_example_runs_when_its_phases_are_short() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut count = 0;
+    for file in fs::read_dir(folder).expect("a folder") {
+        let path = file.expect("a file").path();
+        let text = fs::read_to_string(&path).expect("a text");
+        let short: Vec<&str> = text
+            .lines()
+            .map(|line| if line.starts_with("duration") { "duration = '400ms'" } else { line })
+            .collect();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let ran = run_against_appliance(&Scenario::new(&name, &short.join("\n")), "");
+        assert!(ran.number("deliveries") > 1_000, "{name}: {ran:?}");
+        count += 1;
+    }
+    assert!(count >= 3, "{count} examples");
+}
