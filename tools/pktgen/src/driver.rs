@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use crate::check::Offence;
 use crate::driver::client::Client;
 use crate::driver::mix::MixClients;
-use crate::driver::publish::ROLL_CALL_INTERVAL;
 use crate::inbox::{self, Inbox};
 use crate::latency::Latency;
 use crate::outcome::Outcome;
@@ -27,6 +26,8 @@ use crate::upgrade::Request;
 
 /// A thread looks for a new phase at least that often.
 const SLEEP_MAX: Duration = Duration::from_millis(50);
+/// While the phases follow each other quickly.
+const PHASE_SLEEP_MAX: Duration = Duration::from_millis(20);
 /// Pollers sleep in steps of a millisecond; what is due sooner is waited for awake.
 const SLEEP_MIN: Duration = Duration::from_millis(2);
 
@@ -49,7 +50,8 @@ pub(crate) struct Driver<T> {
     leaving: usize,
     handshakes: u64,
     roll_called: u64,
-    last_roll_call: Option<Instant>,
+    next_roll_call: Option<Instant>,
+    roll_call_interval: Duration,
     closing: bool,
     slow_disconnected: u64,
     connect: Latency,
@@ -83,7 +85,8 @@ impl<T: Transport> Driver<T> {
             leaving: 0,
             handshakes: 0,
             roll_called: 0,
-            last_roll_call: None,
+            next_roll_call: None,
+            roll_call_interval: Self::roll_call_interval(plan.clients),
             closing: false,
             slow_disconnected: 0,
             connect: Latency::new(),
@@ -152,7 +155,7 @@ impl<T: Transport> Driver<T> {
             return Duration::ZERO;
         }
         if self.shared.phase() != Phase::Run {
-            return SLEEP_MAX.min(ROLL_CALL_INTERVAL);
+            return PHASE_SLEEP_MAX;
         }
         let sleep_max = if self.shared.plan.mix.is_some() { mix::SLEEP_MAX } else { SLEEP_MAX };
         let next = self.agenda.next_ns();

@@ -13,7 +13,11 @@ use crate::transport::Transport;
 const MESSAGES_PER_TURN: usize = 256;
 /// Bytes that are encoded before they are handed to the system.
 const WIRE_BYTES: usize = 64 * 1024;
-pub(super) const ROLL_CALL_INTERVAL: Duration = Duration::from_millis(20);
+/// A call reaches all who are subscribed. Those that follow are for the ones who were not yet, and
+/// come ever more seldom: calls to very many clients that a server cannot keep up with would fill
+/// its queues. The first interval is this, and as much again for so many clients.
+const ROLL_CALL_INTERVAL: Duration = Duration::from_millis(20);
+const CLIENTS_PER_ROLL_CALL_INTERVAL: u32 = 10_000;
 
 impl<T: Transport> Driver<T> {
     /// Sends what is due.
@@ -68,14 +72,21 @@ impl<T: Transport> Driver<T> {
         matches!(self.clients[client], Client::Open(_)) && !self.transport.is_blocked(client)
     }
 
+    /// The first time between two calls.
+    pub(super) fn roll_call_interval(clients: usize) -> Duration {
+        let clients = u32::try_from(clients).unwrap_or(u32::MAX);
+        ROLL_CALL_INTERVAL * (1 + clients / CLIENTS_PER_ROLL_CALL_INTERVAL)
+    }
+
     /// The first client speaks now and then until all have heard it; the second one, too, where
     /// the first does not hear itself.
     pub(super) fn call_roll(&mut self) {
-        let is_due = self.last_roll_call.is_none_or(|last| last.elapsed() >= ROLL_CALL_INTERVAL);
-        if !is_due {
+        let now = Instant::now();
+        if self.next_roll_call.is_some_and(|next| now < next) {
             return;
         }
-        self.last_roll_call = Some(Instant::now());
+        self.next_roll_call = Some(now + self.roll_call_interval);
+        self.roll_call_interval *= 2;
         let callers = if self.shared.plan.sender_excluded() { 2 } else { 1 };
         let threads = self.shared.plan.threads;
         for caller in (self.number..callers).step_by(threads) {
