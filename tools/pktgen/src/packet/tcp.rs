@@ -103,9 +103,10 @@ impl<P: FramePort> PacketTransport<P> {
     ) {
         let it = &mut self.clients[client as usize];
         if segment.has(ACK) && segment.acknowledged != it.next {
-            // Of a connection that the server takes for open, from the same port.
+            // Of a connection from the same port that the server takes for open, or has in
+            // TIME-WAIT (RFC 9293 section 3.10.7.3): without it, our next SYN will be heard.
             if !segment.has(RST) {
-                self.answer_stranger(segment);
+                self.reset_stranger(segment);
             }
             return;
         }
@@ -474,21 +475,28 @@ impl<P: FramePort> PacketTransport<P> {
         }
         let owner = self.options.addresses.owner(segment.destination, segment.destination_port);
         let Some(owner) = owner else { return };
+        let is_plain = segment.has(ACK) && !segment.has(SYN);
+        if !is_plain || (segment.len() > 0 && !segment.has(FIN)) {
+            return self.reset_stranger(segment);
+        }
+        let was_ours = self.clients[owner.client as usize].connection > 0;
+        if segment.has(FIN) {
+            let source = SocketAddrV4::new(segment.destination.into(), segment.destination_port);
+            let acknowledged = segment.sequence.wrapping_add(segment.len());
+            let sequence = segment.acknowledged;
+            self.send_bare(&Words { source, sequence, acknowledged, flags: ACK, window: 0 });
+        } else if !was_ours {
+            // What is empty and of a port that was ours crossed with the end, most likely.
+            self.reset_stranger(segment);
+        }
+    }
+
+    fn reset_stranger(&mut self, segment: &Segment) {
         let source = SocketAddrV4::new(segment.destination.into(), segment.destination_port);
         let end = segment.sequence.wrapping_add(segment.len());
-        let is_plain = segment.has(ACK) && !segment.has(SYN);
-        let was_ours = self.clients[owner.client as usize].connection > 0;
-        // What is empty crossed with the end of the connection, most likely.
-        if is_plain && segment.len() == 0 && was_ours {
-            return;
-        }
-        let (sequence, acknowledged, flags) = match (is_plain && segment.has(FIN), segment.has(ACK))
-        {
-            (true, _) => (segment.acknowledged, end, ACK),
-            (false, true) => (segment.acknowledged, 0, RST),
-            (false, false) => (0, end, RST | ACK),
-        };
-        self.counts.resets_out += u64::from(flags != ACK);
+        let (sequence, acknowledged, flags) =
+            if segment.has(ACK) { (segment.acknowledged, 0, RST) } else { (0, end, RST | ACK) };
+        self.counts.resets_out += 1;
         self.send_bare(&Words { source, sequence, acknowledged, flags, window: 0 });
     }
 
@@ -556,6 +564,10 @@ impl<P: FramePort> PacketTransport<P> {
             events.push(Event::Gone(client as usize));
             return;
         }
+        if it.is_pending {
+            // It has not been sent yet.
+            return self.wait_for_acknowledgement(client);
+        }
         let Some(outgoing) = self.outbox.get_mut(it.outgoing) else { return };
         outgoing.expired += 1;
         outgoing.recovering = false;
@@ -564,8 +576,12 @@ impl<P: FramePort> PacketTransport<P> {
             // All of it goes out again as acknowledgements come (RFC 5681 section 3.1).
             it.next = it.unacknowledged;
         }
-        self.send_again(client);
         self.wait_for_acknowledgement(client);
+        if self.port.waiting() < PORT_WAITING_MAX {
+            self.send_again(client);
+        } else {
+            self.wait_for_port(client);
+        }
     }
 
     fn wait_for_acknowledgement(&mut self, client: u32) {
