@@ -1,5 +1,6 @@
 //! A port with its addresses: what it says of itself, and how packets leave it.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use super::packet::Address;
 use super::reply::Numbers;
 use super::table::FlowKey;
 use super::{StackPort, listener, neighbours, reply};
-use crate::FramePort;
+use crate::{FlowId, FramePort};
 
 /// How often the port's routers are asked for.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
@@ -41,6 +42,8 @@ pub(crate) struct Attached<P: FramePort> {
     /// Addresses and ports that are accepted on, by place in the port's addresses.
     listening: Vec<(u8, u16)>,
     link_ups: u64,
+    /// Flows with something to send for which the interface has no room.
+    pub(crate) stalled: VecDeque<FlowId>,
     /// How often the port's groups are still to be told of.
     reports: u8,
     probe_at: Instant,
@@ -78,6 +81,7 @@ impl<P: FramePort> Attached<P> {
             nobody: SocketSet::new(Vec::new()),
             listening,
             link_ups: 0,
+            stalled: VecDeque::new(),
             reports: 0,
             probe_at: now,
         }

@@ -9,7 +9,11 @@ use smoltcp::wire::Ipv4Packet;
 
 use super::link::{BROADCAST, EtherType, Link};
 use super::packet;
-use crate::{FramePort, PortCapabilities, PortFrame, TxChecksum};
+use crate::{BURST_MAX, FramePort, PortCapabilities, PortFrame, TxChecksum};
+
+/// Frames that wait for a port's interface before flows wait with theirs: some bursts. What is not
+/// sent for a flow but for the link, or as an answer, may go beyond, to the port's own bound.
+const WAITING_MAX: usize = 2 * BURST_MAX;
 
 /// The way out of a port.
 pub(crate) struct Output<P: FramePort> {
@@ -110,6 +114,13 @@ impl<P: FramePort> Output<P> {
             }
         }
         result
+    }
+
+    /// Whether the interface keeps up with what flows send. What it does not take is better kept in
+    /// their rings than dropped: a lost segment costs a timeout.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.port.waiting() < WAITING_MAX
     }
 
     /// Whether the next packet finds a frame.
@@ -228,7 +239,7 @@ impl<P: FramePort> Device for IpDevice<'_, P> {
     }
 
     fn transmit(&mut self, _: StackInstant) -> Option<Packet<'_, P>> {
-        self.output.prepare().then_some(Packet(self.output))
+        (self.output.has_room() && self.output.prepare()).then_some(Packet(self.output))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

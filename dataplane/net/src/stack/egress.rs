@@ -29,8 +29,17 @@ impl<P: FramePort> StackStreams<'_, P> {
 
     /// Notes when a flow has something to say next.
     pub(super) fn schedule(&mut self, id: FlowId) {
-        let due = self.due_at(id).unwrap_or(NEVER);
+        let mut due = self.due_at(id).unwrap_or(NEVER);
         let Some(flow) = self.flows.get_mut(id) else { return };
+        if due <= self.at {
+            let attached = &mut self.ports[flow.key.port()];
+            if !attached.output.has_room() {
+                if !std::mem::replace(&mut flow.stalled, true) {
+                    attached.stalled.push_back(id);
+                }
+                due = NEVER;
+            }
+        }
         let due = due.min(flow.deadline);
         if due < flow.wake_at {
             flow.wake_later = flow.wake_at;
@@ -39,6 +48,28 @@ impl<P: FramePort> StackStreams<'_, P> {
             let micros = u64::try_from(due.max(self.at).total_micros()).unwrap_or(0);
             self.timers.schedule(id, self.origin + std::time::Duration::from_micros(micros));
         }
+    }
+
+    /// Has the flows go on that waited for their port's interface, as far as that has room again.
+    /// Says whether any has waited.
+    pub(super) fn resume_stalled(&mut self) -> bool {
+        let mut found = false;
+        for port in 0..self.ports.len() {
+            if self.ports[port].stalled.is_empty() {
+                continue;
+            }
+            found = true;
+            self.ports[port].output.port.flush(self.now);
+            while self.ports[port].output.has_room() {
+                let Some(id) = self.ports[port].stalled.pop_front() else { break };
+                if let Some(flow) = self.flows.get_mut(id) {
+                    flow.stalled = false;
+                    self.advance(id);
+                    self.settle(id);
+                }
+            }
+        }
+        found
     }
 
     /// Looks at the flows that were touched since the last turn.

@@ -37,6 +37,8 @@ pub(crate) struct Flow<'a> {
     pub(crate) blocked: bool,
     /// Stands in the list of those to look at.
     pub(crate) touched: bool,
+    /// It is in its port's list of those that wait for the interface.
+    pub(crate) stalled: bool,
     /// Ended by silence of the peer and not by its word.
     pub(crate) timed_out: bool,
     /// Bytes in the send ring that have not been sent once.
@@ -95,6 +97,7 @@ impl<'a> Flow<'a> {
             finish: Finish::NotAsked,
             blocked: false,
             touched: false,
+            stalled: false,
             timed_out: false,
             unsent: 0,
             // What comes with a SYN is not taken.

@@ -197,6 +197,7 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
     /// One turn: what has come, what is due, what is to be sent.
     fn turn(&mut self) -> io::Result<bool> {
         let now = self.now;
+        let had_stalled = self.resume_stalled();
         self.look_at_touched();
         let mut came = false;
         for port in 0..self.ports.len() {
@@ -208,7 +209,7 @@ impl<'a, P: FramePort> StackStreams<'a, P> {
         for port in &mut self.ports {
             port.output.port.flush(now);
         }
-        Ok(came || due)
+        Ok(came || due || had_stalled)
     }
 }
 

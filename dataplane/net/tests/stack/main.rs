@@ -4,6 +4,7 @@ mod connections;
 mod counters;
 mod edges;
 mod faults;
+mod full_port;
 mod handover;
 mod link;
 mod neighbours;
