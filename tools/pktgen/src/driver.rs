@@ -276,6 +276,8 @@ impl<T: Transport> Driver<T> {
         if let Client::Open(session) = &mut self.clients[client]
             && !std::mem::replace(&mut session.closing, true)
         {
+            session.closing_ns = self.shared.now_ns();
+            self.mix.closes(client, session.closing_ns);
             self.control(client, Opcode::Close, &1000_u16.to_be_bytes());
         }
     }

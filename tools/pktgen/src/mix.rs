@@ -8,6 +8,8 @@ use std::time::Duration;
 pub(crate) use file::load;
 pub(crate) use sizes::Sizes;
 
+use crate::plan::Load;
+
 /// What a scenario file says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Mix {
@@ -25,8 +27,9 @@ pub(crate) struct MixPhase {
     pub(crate) connections: usize,
     /// The first of the connections, which stay throughout.
     pub(crate) publishers: usize,
-    /// Messages a second of all publishers together, if there are any.
-    pub(crate) rate: Option<f64>,
+    /// When a publisher sends its next message, if there are any. In the closed loop a message is in
+    /// flight until the publisher has it back itself: all others may leave.
+    pub(crate) load: Option<Load>,
     pub(crate) sizes: Sizes,
     /// Connections a second that are closed in order, and made again.
     pub(crate) churn: f64,
@@ -95,7 +98,7 @@ mod tests {
             duration: Duration::from_secs(10),
             connections,
             publishers: 1,
-            rate: None,
+            load: None,
             sizes: Sizes::Fixed(64),
             churn: 0.0,
             slow: 0,

@@ -83,8 +83,8 @@ impl Agenda {
         }
     }
 
-    /// From `began_ns` on the first of the publishers send at this rate, and the others nothing.
-    pub(crate) fn change(&mut self, publishers: usize, rate: Option<f64>, began_ns: u64) {
+    /// From `began_ns` on the first of the publishers have this load, and the others are silent.
+    pub(crate) fn change(&mut self, publishers: usize, load: Option<Load>, began_ns: u64) {
         self.has_begun = true;
         self.began_ns = began_ns;
         self.ready.clear();
@@ -93,10 +93,12 @@ impl Agenda {
             pace.sent_before += std::mem::take(&mut pace.sent);
             pace.publishers = publishers;
             pace.is_blocked = false;
-            pace.is_silent = pace.publisher >= publishers || rate.is_none();
-            if let (Some(rate), false) = (rate, pace.is_silent) {
-                pace.load = Load::Rate(rate);
-                self.due.push(Reverse((pace.due_ns(rate, began_ns), at)));
+            pace.is_silent = pace.publisher >= publishers || load.is_none();
+            let Some(load) = load.filter(|_| !pace.is_silent) else { continue };
+            pace.load = load;
+            match load {
+                Load::Window(_) => self.ready.push(at),
+                Load::Rate(rate) => self.due.push(Reverse((pace.due_ns(rate, began_ns), at))),
             }
         }
     }
@@ -119,6 +121,9 @@ impl Agenda {
     /// Something that a publisher may have waited for has happened.
     pub(crate) fn wake(&mut self, at: usize) {
         let Some(pace) = self.paces.get_mut(at).filter(|_| self.has_begun) else { return };
+        if pace.is_silent {
+            return;
+        }
         // In the open loop the others are known to be due at their time.
         if std::mem::take(&mut pace.is_blocked) || pace.load.window().is_some() {
             self.ready.push(at);
@@ -162,6 +167,9 @@ impl Agenda {
     /// A publisher has had its turn.
     pub(crate) fn after(&mut self, at: usize, turn: Turn) {
         let pace = &mut self.paces[at];
+        if pace.is_silent {
+            return;
+        }
         match (turn, pace.load) {
             (Turn::Blocked, _) => pace.is_blocked = true,
             (Turn::Done, Load::Window(_)) => {}
@@ -180,7 +188,8 @@ impl Pace {
         }
         let at_ns = match self.load {
             Load::Window(window) => {
-                let in_flight = self.sent - shared.completed(self.publisher);
+                let sent = self.sent_before + self.sent;
+                let in_flight = sent - shared.completed(self.publisher);
                 (in_flight < u64::from(window)).then_some(now_ns)?
             }
             Load::Rate(rate) => Some(self.due_ns(rate, began_ns)).filter(|due| *due <= now_ns)?,
@@ -261,16 +270,21 @@ mod tests {
     fn when_the_rate_changes_sequences_go_on_and_the_clock_begins_anew() {
         let shared = shared(Load::Rate(1000.0), 2);
         let mut agenda = Agenda::new(&shared.plan, 0);
-        agenda.change(2, Some(1000.0), 5_000_000);
+        agenda.change(2, Some(Load::Rate(1000.0)), 5_000_000);
         assert_eq!(agenda.next_ns(), Some(5_000_000));
         assert_eq!(turns(&mut agenda, 5_000_000), [0]);
         assert!(agenda.next(0, &shared, 5_000_000).is_some());
         agenda.after(0, Turn::Done);
-        agenda.change(1, Some(10.0), 6_000_000);
+        agenda.change(1, Some(Load::Rate(10.0)), 6_000_000);
         assert_eq!(turns(&mut agenda, u64::MAX), [0], "the other one is silent");
         let due = agenda.next(0, &shared, 6_000_000);
         assert_eq!(due, Some(Due { publisher: 0, sequence: 1, at_ns: 6_000_000 }));
-        agenda.change(2, None, 7_000_000);
+        agenda.change(1, Some(Load::Window(3)), 7_000_000);
+        assert_eq!(turns(&mut agenda, 7_000_000), [0]);
+        let sent = std::iter::from_fn(|| agenda.next(0, &shared, 7_000_001));
+        let sent: Vec<u64> = sent.map(|due| due.sequence).collect();
+        assert_eq!(sent, [2], "two are on their way already");
+        agenda.change(2, None, 8_000_000);
         agenda.wake(0);
         assert_eq!((turns(&mut agenda, u64::MAX), agenda.next_ns()), (vec![], None));
     }

@@ -183,6 +183,31 @@ fn a_connection_that_the_server_ends_is_an_offence_and_is_made_again() {
 }
 
 #[test]
+fn a_close_that_is_not_answered_is_an_offence() {
+    let double = Double::start(Manners { ignores_close: true, ..Manners::default() });
+    let text = "connections = 3\n[[phase]]\nname = 'a'\nduration = '1s'\nchurn = 3\nrate = 50\n";
+    let ran = Scenario::new("deaf", text).run(&double.target(), " --timeout 200ms");
+    assert!((1..=3).contains(&ran.number("protocol_errors")), "{ran:?}");
+    let example = ran.json["examples"][0].as_str().expect("a text");
+    assert!(example.contains("the Close is not answered within 200ms"), "{ran:?}");
+}
+
+#[test]
+fn with_a_window_publishers_wait_for_their_own_messages_alone() {
+    let text = "connections = 10\n\
+        [[phase]]\nname = 'rate'\nduration = '300ms'\nrate = 200\npublishers = 2\n\
+        [[phase]]\nname = 'window'\nduration = '500ms'\nwindow = 8\npublishers = 3\nchurn = 50\n\
+        [[phase]]\nname = 'again'\nduration = '300ms'\nrate = 200\n";
+    let ran = run_against_appliance(&Scenario::new("window", text), " --threads 2");
+    let of = |name| phase(&ran, name)["messages"].as_u64().expect("a number");
+    // A round trip takes far less than the 40 ms that 24 messages in it would come to.
+    assert!(of("window") > 300, "{ran:?}");
+    let seconds = phase(&ran, "again")["duration_s"].as_f64().expect("a number");
+    let rate = phase(&ran, "again")["messages_per_s"].as_f64().expect("a number");
+    assert!(rate * seconds <= 200.0 * seconds + 10.0, "{ran:?}");
+}
+
+#[test]
 fn a_scenario_that_is_wrong_is_refused_by_line_and_key() {
     let scenario = Scenario::new("wrong", "connections = 2\n[[phase]]\nname = 'a'\n");
     let ran = scenario.run("127.0.0.1:1", "");

@@ -33,6 +33,8 @@ pub(super) struct Session {
     pub(super) roll_called: bool,
     /// Our Close is sent, or about to be.
     pub(super) closing: bool,
+    /// When, if so.
+    pub(super) closing_ns: u64,
 }
 
 impl Client {

@@ -12,6 +12,7 @@ use toml::{Spanned, Value};
 use super::{Mix, MixPhase, Sizes};
 use crate::cli;
 use crate::message::HEADER_BYTES;
+use crate::plan::Load;
 
 const PHASES_MAX: usize = 64;
 const SIZE_MAX: i64 = 16 << 20;
@@ -34,6 +35,7 @@ struct RawPhase {
     connections: Option<Spanned<i64>>,
     publishers: Option<Spanned<i64>>,
     rate: Option<Spanned<f64>>,
+    window: Option<Spanned<i64>>,
     size: Option<Spanned<Value>>,
     churn: Option<Spanned<f64>>,
     slow: Option<Spanned<i64>>,
@@ -117,6 +119,13 @@ fn read_phase(key: &str, raw: &RawPhase, before: usize) -> Result<MixPhase, Faul
     let publishers = counted(&raw.publishers, "publishers", 1..=CONNECTIONS_MAX, 1)?;
     let connections = counted(&raw.connections, "connections", 1..=CONNECTIONS_MAX, before)?;
     let rate = raw.rate.as_ref().map(|rate| number(rate, &key("rate"), 0.001..=1e7)).transpose()?;
+    let window = raw.window.as_ref();
+    let window = window.map(|at| count(at, &key("window"), 1..=65_536)).transpose()?;
+    if let (Some(at), Some(_)) = (&raw.window, rate) {
+        return Err(Fault::new(at.span(), &key("window"), "there is a rate as well: choose one"));
+    }
+    let window = window.and_then(|window| u32::try_from(window).ok()).map(Load::Window);
+    let load = rate.map(Load::Rate).or(window);
     let churn =
         raw.churn.as_ref().map_or(Ok(0.0), |churn| number(churn, &key("churn"), 0.0..=1e6))?;
     if let (Some(at), true) = (&raw.churn, churn > 0.0 && connections.max(before) <= publishers) {
@@ -130,13 +139,14 @@ fn read_phase(key: &str, raw: &RawPhase, before: usize) -> Result<MixPhase, Faul
         let message = "nobody is slow: set slow as well";
         return Err(Fault::new(pause.span(), &key("slow_pause"), message));
     }
-    if let (Some(size), None) = (&raw.size, rate) {
-        return Err(Fault::new(size.span(), &key("size"), "no messages: set rate as well"));
+    if let (Some(size), None) = (&raw.size, load) {
+        let message = "no messages: set rate or window as well";
+        return Err(Fault::new(size.span(), &key("size"), message));
     }
     let size = raw.size.as_ref();
     let sizes = size.map_or(Ok(Sizes::Fixed(64)), |size| sizes(size, &key("size")))?;
     let name = raw.name.get_ref().clone();
-    Ok(MixPhase { name, duration, connections, publishers, rate, sizes, churn, slow, slow_pause })
+    Ok(MixPhase { name, duration, connections, publishers, load, sizes, churn, slow, slow_pause })
 }
 
 fn count(
@@ -259,7 +269,7 @@ mod tests {
                     [[phase]]\nname = 'b'\nduration = '3s'\nconnections = 9\nrate = 10\n";
         let mix = read(text).expect("a scenario");
         assert_eq!(mix.phases[0].connections, 7, "as many as before");
-        assert_eq!((mix.phases[0].rate, mix.phases[1].rate), (None, Some(10.0)));
+        assert_eq!((mix.phases[0].load, mix.phases[1].load), (None, Some(Load::Rate(10.0))));
         assert_eq!(mix.duration(), Duration::from_secs(5));
     }
 
@@ -310,6 +320,11 @@ mod tests {
             ),
             (&format!("{PHASE}rate = -1"), "a.toml:5: phase[0].rate: expected a number".to_owned()),
             (&format!("{PHASE}rate = nan"), "a.toml:5: phase[0].rate: ".to_owned()),
+            (&format!("{PHASE}window = 0"), "a.toml:5: phase[0].window: expected a".to_owned()),
+            (
+                &format!("{PHASE}rate = 1\nwindow = 1"),
+                "a.toml:6: phase[0].window: there".to_owned(),
+            ),
             (&format!("{PHASE}speed = 1"), "a.toml:5: unknown field `speed`".to_owned()),
             (&format!("{PHASE}slow_pause = '1s'"), "a.toml:5: phase[0].slow_pause: ".to_owned()),
             (&format!("{PHASE}size = 64"), "a.toml:5: phase[0].size: no messages".to_owned()),

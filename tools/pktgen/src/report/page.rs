@@ -123,13 +123,15 @@ fn charts_of(report: &Report) -> Vec<Chart> {
         charts.extend(rate_chart(report, "deliveries", "Deliveries a second", |point| {
             point.deliveries_per_s
         }));
+        if report.phases.is_some() {
+            charts.extend(open_chart(report));
+        }
     } else if report.connects_per_s.is_some() {
         charts.extend(rate_chart(report, "connects", "Connects a second", |point| {
             point.connects_per_s
         }));
     } else {
-        #[expect(clippy::cast_precision_loss, reason = "a count of connections")]
-        charts.extend(rate_chart(report, "open", "Open connections", |point| point.open as f64));
+        charts.extend(open_chart(report));
     }
     charts
 }
@@ -161,6 +163,11 @@ fn latency_chart(curves: &[Curve]) -> Option<Chart> {
         measured: None,
     })
     .filter(|_| !first.points.is_empty())
+}
+
+fn open_chart(report: &Report) -> Option<Chart> {
+    #[expect(clippy::cast_precision_loss, reason = "a count of connections")]
+    rate_chart(report, "open", "Open connections", |point| point.open as f64)
 }
 
 fn rate_chart(

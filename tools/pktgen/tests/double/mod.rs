@@ -50,6 +50,8 @@ pub(crate) struct Manners {
     pub(crate) clients_min: usize,
     /// Every client is pinged when it comes, and thrown out unless it answers before long.
     pub(crate) pings: bool,
+    /// A Close is not answered, and the connection left as it is.
+    pub(crate) ignores_close: bool,
 }
 
 impl Default for Manners {
@@ -61,6 +63,7 @@ impl Default for Manners {
             throws_out_at: None,
             clients_min: 0,
             pings: false,
+            ignores_close: false,
         }
     }
 }
@@ -133,6 +136,11 @@ fn serve(socket: TcpStream, hub: &Mutex<Hub>, manners: Manners) {
         match message {
             Message::Binary(message) => publish(hub, number, &message, manners),
             Message::Pong(payload) if payload == "there?".as_bytes() => lock(hub).pongs += 1,
+            Message::Close(_) if manners.ignores_close => {
+                // It would be answered by the next read.
+                let _ = io::copy(websocket.get_mut(), &mut io::sink());
+                return;
+            }
             _ => {}
         }
     }
