@@ -133,7 +133,9 @@ impl Conductor<'_> {
             let done = |sums: &Sums| (sums.roll_called, readers);
             self.wait("roll call", "clients hear a broadcast", done).map_err(|reason| {
                 let is_one_left_out = self.shared.sums().roll_called + 1 == readers;
-                if is_one_left_out && !plan.sender_excluded() {
+                if is_one_left_out && plan.mix.is_some() {
+                    format!("{reason} (is it the sender that is left out? mix is for others)")
+                } else if is_one_left_out && !plan.sender_excluded() {
                     format!("{reason} (is it the sender that is left out? see --sender-excluded)")
                 } else {
                     reason

@@ -149,7 +149,9 @@ fn what_nobody_sends_after_a_loss_is_found_at_the_end() {
         "tail",
         JOINED,
     );
-    assert_eq!(ran.number("lost"), ran.number("messages") - 100, "{ran:?}");
+    // What was published between the end of the measurement and that of the phase is lost, too.
+    let (lost, messages) = (ran.number("lost"), ran.number("messages"));
+    assert!((messages - 100..messages - 50).contains(&lost), "{ran:?}");
     let error = ran.json["error"].as_str().expect("a reason");
     assert!(error.contains("draining: 0 of 1 threads have all their deliveries"), "{ran:?}");
 }
