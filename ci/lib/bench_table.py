@@ -256,10 +256,10 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def put_into(path, text):
+def put_into(path, text, markers=MARKERS):
     """Replaces what stands between the markers."""
     readme = path.read_text()
-    begin, end = MARKERS
+    begin, end = markers
     if readme.count(begin) != 1 or readme.count(end) != 1 or readme.index(begin) > readme.index(end):
         sys.exit(f"{path}: expected the lines {begin} and {end}, once each and in this order")
     before, rest = readme.split(begin)

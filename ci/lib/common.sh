@@ -74,3 +74,10 @@ debian_mirror() {
     }
     printf '%s\n' "$mirror"
 }
+
+# What is built and tested with DPDK: all of it together, so that nothing is built twice.
+with_dpdk=(-p dpdk-sys -p hioload-dpdk -p hioload-net -p hioload -p hioload-pktgen
+    --features 'hioload-net/dpdk hioload/dpdk hioload-pktgen/dpdk')
+
+# build_with_dpdk PROFILE: programs and examples; others may have built them without DPDK.
+build_with_dpdk() { cargo build --locked --profile "$1" "${with_dpdk[@]}" --bins --examples >&2; }

@@ -36,15 +36,18 @@ impl Handler for Echo {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let flags = Flags::parse();
-    let mut config = flags.config.map_or_else(|| Ok(Config::default()), Config::load)?;
-    match flags.addr {
-        Some(addr) => config.server.listen = vec![addr],
-        None if config == Config::default() => {
+    let mut config = match flags.config {
+        Some(file) => Config::load(file)?,
+        None => {
+            let mut config = Config::default();
             config.server.listen = vec!["127.0.0.1:9001".parse()?];
+            config.control.admin = AdminAddress::Off;
+            config
         }
-        None => {}
+    };
+    if let Some(addr) = flags.addr {
+        config.server.listen = vec![addr];
     }
-    config.control.admin = AdminAddress::Off;
     // The largest messages of the conformance tests have 16 MiB, and several may wait.
     config.websocket.message_bytes_max = 64 << 20;
     config.broadcast.backlog_bytes_max = 256 << 20;

@@ -1,0 +1,279 @@
+"""Measures the two data paths of hioload beside each other: DPDK over shared memory (memif) against
+the kernel's sockets over loopback, and raw DPDK (testpmd) over the same memif as the limit.
+
+    bench_paths.py --bin DIR --out DIR [--quick] [--repeats N] [--seconds N] [--million]
+
+Server on the first CPU that this process may use, generator on the second. Needs root, huge pages
+and libdpdk. Appends one line of JSON for each run to OUT/paths.jsonl; the first line is the machine.
+Status 1: a run failed, or a client did not get every message once, in order and whole.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import platform
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+SERVER = "10.0.0.1:8080"
+CLIENTS = "10.1.0.0/16"
+RING_BITS = 11
+# Bytes of the frame that a message of 64 is delivered in: Ethernet, IPv4, TCP, WebSocket.
+DELIVERY_FRAME_BYTES = 14 + 20 + 20 + 2 + 64
+HUGE_PAGE_BYTES = 2 << 20
+# Of EAL and both processes, beyond the rings of flows.
+HUGE_PAGES_MIN = 160
+RING_BYTES_PER_FLOW = 3072
+PATIENCE = 60
+
+
+class Fault(Exception):
+    """What keeps a run from being made."""
+
+
+def log(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def wait_until(what, fact, seconds=PATIENCE):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if fact():
+            return
+        time.sleep(0.05)
+    raise Fault(f"{what} within {seconds} s")
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def accepts(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+class HugePages:
+    """As many as a run needs; what was there before is put back at the end."""
+
+    PATH = pathlib.Path("/proc/sys/vm/nr_hugepages")
+
+    def __init__(self):
+        self.before = int(self.PATH.read_text())
+        if " hugetlbfs " not in pathlib.Path("/proc/mounts").read_text():
+            os.makedirs("/dev/hugepages", exist_ok=True)
+            subprocess.run(["mount", "-t", "hugetlbfs", "hugetlbfs", "/dev/hugepages"], check=True)
+
+    @staticmethod
+    def free():
+        return int(re.search(r"^HugePages_Free:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text(), re.MULTILINE)[1])
+
+    def need(self, pages):
+        free = self.free()
+        if free < pages:
+            self.PATH.write_text(str(int(self.PATH.read_text()) + pages - free))
+        if self.free() < pages:
+            raise Fault(f"the system gives {self.free()} huge pages and not {pages}: free some memory")
+
+    def put_back(self):
+        self.PATH.write_text(str(self.before))
+
+
+class Bench:
+    def __init__(self, options):
+        cpus = sorted(os.sched_getaffinity(0))
+        self.server_cpu, self.client_cpu = cpus[0], cpus[1 % len(cpus)]
+        self.bin, self.out = pathlib.Path(options.bin).resolve(), pathlib.Path(options.out).resolve()
+        self.quick, self.seconds = options.quick, options.seconds
+        self.results = self.out / "paths.jsonl"
+        self.pages = HugePages()
+        self.failures = 0
+        # As short as paths of Unix sockets have to be, wherever the tree lies.
+        self.memif = f"/run/hioload-bench-{os.getpid()}.memif"
+
+    def memif_device(self, role):
+        return f"net_memif0,role={role},id=0,socket={self.memif},socket-abstract=no,bsize=2048,rsize={RING_BITS}"
+
+    def ends(self):
+        if self.quick:
+            return ["--messages", "20"]
+        return ["--warmup", "1s", "--duration", f"{self.seconds}s"]
+
+    def record(self, line):
+        with self.results.open("a") as results:
+            results.write(json.dumps(line) + "\n")
+
+    # One run of one path: a server of its own, and the generator.
+
+    def run(self, path, scenario, flags, clients, **about):
+        log(f"  {path}: {scenario} {' '.join(map(str, flags))}")
+        with self.server(path, clients, is_echo=scenario == "echo") as server:
+            command = [self.bin / "hioload-pktgen", *flags, "--connections", clients, "--timeout", f"{PATIENCE}s", "--json"]
+            command += ["--busy-poll", "--server-pid", server["pid"], "--admin", f"127.0.0.1:{server['admin']}"]
+            if path == "dpdk":
+                command += ["--transport", "dpdk", "--vdev", self.memif_device("client"), "--cpu", self.client_cpu]
+                command += ["--target", SERVER, "--clients", CLIENTS, "--file-prefix", f"bench-client-{os.getpid()}"]
+            else:
+                command = ["taskset", "-c", self.client_cpu, *command, "--target", f"127.0.0.1:{server['port']}"]
+            ran = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=900)
+            if ran.returncode != 0 or not ran.stdout:
+                self.failures += 1
+                log(f"  FAILED: {ran.stderr.strip()[-500:]}")
+            if not ran.stdout:
+                return None
+            client = json.loads(ran.stdout)
+        client.pop("series", None)
+        line = {"path": path, "scenario": scenario, "clients": clients, **about, "client": client}
+        self.record(line)
+        return line
+
+    @contextlib.contextmanager
+    def server(self, path, clients, is_echo):
+        port, admin = free_port(), free_port()
+        toml = self.out / "paths.toml"
+        common = f'[control]\nadmin = "127.0.0.1:{admin}"\nlog_level = "warn"\n[limits]\nsessions_max = "off"\n'
+        common += '[websocket]\nping_interval = "off"\n'
+        if path == "dpdk":
+            flows = clients + clients // 8 + 1024
+            self.pages.need(HUGE_PAGES_MIN + flows * RING_BYTES_PER_FLOW // HUGE_PAGE_BYTES)
+            toml.write_text(
+                f'{common}[server]\nlisten = "{SERVER}"\ndatapath = "dpdk"\n'
+                f'[dpdk]\nidle = "busy"\nflows_max = {flows}\nfile_prefix = "bench-server-{os.getpid()}"\n'
+                f'[[dpdk.port]]\nvdev = "{self.memif_device("server")}"\naddresses = ["{SERVER.split(":")[0]}/8"]\n'
+                f"lcores = [{self.server_cpu}]\nrx_descriptors = {1 << RING_BITS}\ntx_descriptors = {1 << RING_BITS}\n"
+            )
+            is_ready = lambda: os.path.exists(self.memif) and accepts(admin)
+        else:
+            toml.write_text(f'{common}[server]\nlisten = "127.0.0.1:{port}"\ndatapath = "kernel"\nworkers = 1\ncpus = "{self.server_cpu}"\n')
+            is_ready = lambda: accepts(port) and accepts(admin)
+        program = [self.bin / "examples" / "echo"] if is_echo else [self.bin / "hioload", "serve"]
+        command = [str(word) for word in [*program, "--config", toml]]
+        with (self.out / "paths-server.log").open("w") as output:
+            server = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        try:
+            wait_until("the server serves", lambda: server.poll() is not None or is_ready())
+            if server.poll() is not None:
+                raise Fault(f"the server does not start: {(self.out / 'paths-server.log').read_text()[-800:]}")
+            yield {"pid": server.pid, "port": port, "admin": admin}
+        finally:
+            self.end(server)
+
+    def end(self, process):
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.memif)
+
+    # Raw DPDK: one core sends as fast as it can, the other one takes.
+
+    def raw(self, frame_bytes):
+        log(f"  testpmd: frames of {frame_bytes} B")
+        self.pages.need(HUGE_PAGES_MIN)
+
+        def testpmd(role, cpu, *flags):
+            other = self.client_cpu if cpu == self.server_cpu else self.server_cpu
+            command = ["dpdk-testpmd", "--no-pci", f"--file-prefix=bench-{role}-{os.getpid()}", "-m", "128"]
+            command += [f"--lcores=0@{other},1@{cpu}", "--main-lcore=0", "--huge-unlink=always", "--vdev", self.memif_device(role)]
+            command += ["--", "--auto-start", "--nb-cores=1", "--stats-period=1", "--no-lsc-interrupt", *flags]
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.PIPE, text=True)
+
+        seconds = 2 if self.quick else self.seconds
+        receiver = testpmd("server", self.server_cpu, "--forward-mode=rxonly")
+        try:
+            wait_until("testpmd serves", lambda: os.path.exists(self.memif))
+            sender = testpmd("client", self.client_cpu, "--forward-mode=txonly", f"--txpkts={frame_bytes}")
+            try:
+                time.sleep(seconds + 3)
+            finally:
+                self.end(sender)
+        finally:
+            self.end(receiver)
+        rates = [int(rate) for rate in re.findall(r"Rx-pps:\s*(\d+)", receiver.stdout.read())]
+        # The first and the last second are not whole.
+        rates = sorted(rate for rate in rates[1:-1] if rate > 0) or [0]
+        return rates[len(rates) // 2]
+
+    def describe(self, options):
+        names = re.findall(r"^model name\s*:\s*(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        version = subprocess.run(["pkg-config", "--modversion", "libdpdk"], capture_output=True, text=True)
+        return {
+            "cpu": names[0] if names else platform.machine(),
+            "cpus": os.cpu_count(),
+            "system": f"{platform.system()} {platform.release()}",
+            "dpdk": version.stdout.strip(),
+            "quick": self.quick,
+            "repeats": options.repeats,
+            "seconds": self.seconds,
+            "server_cpu": self.server_cpu,
+            "client_cpu": self.client_cpu,
+            "date": time.strftime("%Y-%m-%d"),
+        }
+
+
+def run_all(bench, repeats, with_million):
+    crowds = {"kernel": [10, 50], "dpdk": [10, 50]} if bench.quick else {"kernel": [10, 1_000, 10_000], "dpdk": [10, 1_000, 10_000, 100_000]}
+    ends = bench.ends()
+    for repeat in range(1, repeats + 1):
+        log(f"repeat {repeat} of {repeats}")
+        frames_per_s = bench.raw(DELIVERY_FRAME_BYTES)
+        bench.record({"path": "raw", "scenario": "raw", "repeat": repeat, "frame_bytes": DELIVERY_FRAME_BYTES, "frames_per_s": frames_per_s})
+        # The paths take turns, so that what disturbs the machine disturbs both.
+        for clients in sorted({count for counts in crowds.values() for count in counts}):
+            for size in (64, 1024):
+                for window in (1, 16):
+                    for path, counts in crowds.items():
+                        if clients in counts:
+                            flags = ["broadcast", "--size", size, "--window", window, *ends]
+                            flags += ["--connecting", min(1000, max(100, clients // 10))]
+                            bench.run(path, "broadcast", flags, clients, size=size, window=window, repeat=repeat)
+        for path in ("kernel", "dpdk"):
+            bench.run(path, "echo", ["echo", "--size", 64, *ends], 4 if bench.quick else 64, size=64, window=1, repeat=repeat)
+        for path in ("kernel", "dpdk"):
+            ends_of_connect = ["--total", 100] if bench.quick else ["--duration", "10s"]
+            flags = ["connect", "--closed-by", "client", "--connecting", 256, *ends_of_connect]
+            bench.run(path, "connect", flags, 8 if bench.quick else 256, repeat=repeat)
+        for path in ("kernel", "dpdk"):
+            bench.run(path, "idle", ["idle", "--duration", "1s", "--connecting", 200], 50 if bench.quick else 10_000, repeat=repeat)
+    if with_million:
+        flags = ["broadcast", "--size", 64, "--window", 1, "--messages", 5, "--connecting", 2000]
+        bench.run("dpdk", "million", flags, 1_000_000, size=64, window=1, repeat=1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--million", action="store_true")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=4)
+    options = parser.parse_args()
+    bench = Bench(options)
+    bench.out.mkdir(parents=True, exist_ok=True)
+    bench.results.write_text(json.dumps(bench.describe(options)) + "\n")
+    try:
+        run_all(bench, options.repeats, options.million)
+    except (Fault, OSError, subprocess.SubprocessError) as fault:
+        sys.exit(f"bench_paths.py: {fault}")
+    finally:
+        bench.pages.put_back()
+    if bench.failures:
+        sys.exit(f"bench_paths.py: {bench.failures} runs failed; see {bench.results}")
+
+
+if __name__ == "__main__":
+    main()

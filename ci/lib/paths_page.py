@@ -1,0 +1,176 @@
+"""What bench_paths.py measured, as Markdown.
+
+    paths_page.py RESULTS.jsonl [--page FILE]    prints it, and puts it into FILE between the lines
+                                                 of MARKERS
+"""
+
+import collections
+import json
+import pathlib
+import sys
+
+from bench_table import Spread, microseconds, nanoseconds, put_into, ratio, size, whole
+
+MARKERS = ("<!-- ci/bench paths: begin -->", "<!-- ci/bench paths: end -->")
+
+# Deliveries a second over DPDK as a multiple of the kernel path's, at 1,000 clients and 64 bytes, by
+# messages in flight.
+DPDK_TIMES_KERNEL_MIN = {1: 8.0, 16: 4.0}
+# One message, one frame, one acknowledgement each, as a share of raw frames a second.
+RAW_SHARE_MIN = 0.07
+# Cost of a delivery to the most clients, as a multiple of that to the fewest.
+GROWTH_MAX = 4.0
+ECHO_SHARE_MAX = 0.25
+CONNECTS_PER_S_MIN = 100_000
+MILLION_BYTES_MAX = 4.25 * 1024
+# What the generator could take, as a multiple of what the server gave it; or so many a second.
+GENERATOR_TIMES_MIN = 2.0
+GENERATOR_PER_S_MIN = 4_000_000
+
+
+class Page:
+    def __init__(self, lines):
+        self.machine, *runs = (json.loads(line) for line in lines)
+        self.runs = collections.defaultdict(list)
+        for run in runs:
+            self.runs[run["path"], run["scenario"], run.get("clients"), run.get("size"), run.get("window")].append(run)
+        self.failed = [run for run in runs if "client" in run and not run["client"]["ok"]]
+        self.goals = []
+
+    def spread(self, figure, path, scenario, clients=None, size=None, window=None):
+        return Spread([figure(run) for run in self.runs[path, scenario, clients, size, window]])
+
+    def client(self, name, *key):
+        return self.spread(lambda run: run["client"].get(name), *key)
+
+    def latency(self, percentile, *key):
+        return self.spread(lambda run: (run["client"]["latency_us"] or {}).get(percentile), *key)
+
+    def cost(self, path, *key):
+        """Nanoseconds of the server's CPU for a delivery: all of its process, or of its busy turns."""
+        name = "server_busy_ns_per_delivery" if path == "dpdk" else "server_cpu_ns_per_delivery"
+        return self.client(name, path, *key)
+
+    def crowds(self, path):
+        return sorted({key[2] for key in self.runs if key[:2] == (path, "broadcast")})
+
+    def quotients(self, numerators, denominators):
+        return Spread.of_ratios(numerators.values, denominators.values)
+
+    def goal(self, what, spread, bound, number, is_most=False):
+        if spread.median is None or self.machine["quick"]:
+            verdict = "not measured"
+        else:
+            met = spread.median <= bound if is_most else spread.median >= bound
+            verdict = "reached" if met else "**missed**"
+        self.goals.append([what, f"{'at most' if is_most else 'at least'} {number(bound)}", spread.text(number), verdict])
+
+    def set_goals(self):
+        few = (10, 50) if self.machine["quick"] else (10, 1_000)
+        for window, least in DPDK_TIMES_KERNEL_MIN.items():
+            rate = lambda path: self.client("deliveries_per_s", path, "broadcast", few[1], 64, window)
+            times = self.quotients(rate("dpdk"), rate("kernel"))
+            self.goal(f"deliveries a second over DPDK by those over the kernel, {whole(few[1])} clients, 64 B, {window} in flight", times, least, ratio)
+        raw = self.spread(lambda run: run["frames_per_s"], "raw", "raw")
+        share = self.quotients(self.client("deliveries_per_s", "dpdk", "broadcast", few[1], 64, 1), raw)
+        self.goal("deliveries a second by raw frames a second, 64 B, 1 in flight", share, RAW_SHARE_MIN, lambda value: f"{value:.3f}")
+        crowds = self.crowds("dpdk")
+        growth = self.quotients(self.cost("dpdk", "broadcast", crowds[-1], 64, 1), self.cost("dpdk", "broadcast", crowds[0], 64, 1))
+        self.goal(f"cost of a delivery at {whole(crowds[-1])} clients by that at {whole(crowds[0])}", growth, GROWTH_MAX, ratio, is_most=True)
+        echo = {key[2] for key in self.runs if key[1] == "echo"}
+        for clients in echo:
+            for percentile in ("p50", "p99"):
+                trip = lambda path: self.latency(percentile, path, "echo", clients, 64, 1)
+                share = self.quotients(trip("dpdk"), trip("kernel"))
+                self.goal(f"round trip of an echo, {percentile}, over DPDK by that over the kernel", share, ECHO_SHARE_MAX, ratio, is_most=True)
+        for clients in {key[2] for key in self.runs if key[:2] == ("dpdk", "connect")}:
+            self.goal("connections a second over DPDK, made, upgraded and closed", self.client("connects_per_s", "dpdk", "connect", clients), CONNECTS_PER_S_MIN, whole)
+        memory = self.spread(million_bytes, "dpdk", "million", 1_000_000, 64, 1)
+        self.goal("server memory per session at 1,000,000, huge pages included", memory, MILLION_BYTES_MAX, size, is_most=True)
+
+    def markdown(self):
+        machine = self.machine
+        self.set_goals()
+        parts = []
+        if machine["quick"]:
+            parts.append("**A smoke run with few clients. These figures mean nothing.**")
+        parts.append(
+            f"On {machine['cpu']}, {machine['cpus']} CPUs, {machine['system']}, DPDK {machine['dpdk']}, {machine['date']}. The server has one worker, on CPU"
+            f" {machine['server_cpu']}; the generator is on CPU {machine['client_cpu']}. Medians of {machine['repeats']} runs of {machine['seconds']} s, with the lowest and highest;"
+            " ratios are taken within each repeat."
+        )
+        parts.append(rows(["target", "", "measured", ""], self.goals))
+        parts.append("### Broadcast\n\n" + self.broadcast())
+        parts.append("### Echo, connections, idle sessions\n\n" + self.others())
+        if million := self.runs["dpdk", "million", 1_000_000, 64, 1]:
+            parts.append("### A million sessions\n\n" + self.million(million[0]))
+        if self.failed:
+            parts.append(f"**{len(self.failed)} runs failed their checks.**")
+        return "\n\n".join(parts)
+
+    def broadcast(self):
+        lines = []
+        for message in (64, 1024):
+            for window in (1, 16):
+                for path in ("kernel", "dpdk"):
+                    for clients in self.crowds(path):
+                        key = ("broadcast", clients, message, window)
+                        rate = self.client("deliveries_per_s", path, *key)
+                        if not rate.values:
+                            continue
+                        lines.append([
+                            f"{message} B, {window} in flight", path, whole(clients), rate.text(whole), self.cost(path, *key).text(nanoseconds),
+                            self.latency("p50", path, *key).text(microseconds), self.latency("p99", path, *key).text(microseconds),
+                        ])
+        return rows(["message", "path", "clients", "deliveries a second", "server CPU per delivery", "latency, median", "99th percentile"], lines)
+
+    def others(self):
+        lines = []
+        for path in ("kernel", "dpdk"):
+            for _, scenario, clients, message, window in sorted(key for key in self.runs if key[0] == path and key[1] in ("echo", "connect", "idle")):
+                key = (path, scenario, clients, message, window)
+                if scenario == "echo":
+                    figures = [("round trip, median", self.latency("p50", *key).text(microseconds)), ("99th percentile", self.latency("p99", *key).text(microseconds))]
+                elif scenario == "connect":
+                    figures = [("connections a second", self.client("connects_per_s", *key).text(whole))]
+                else:
+                    figures = [("resident memory per session, without huge pages", self.client("server_rss_bytes_per_connection", *key).text(size))]
+                lines += [[scenario, path, whole(clients), name, value] for name, value in figures]
+        return rows(["", "path", "clients", "", ""], lines)
+
+    def million(self, run):
+        client = run["client"]
+        lines = [
+            ["connections made", whole(client["connects"])],
+            ["resident memory per session", size(client["server_rss_bytes_per_connection"] or 0)],
+            ["with the rings of each, in huge pages", size(million_bytes(run))],
+            ["broadcast of 64 B to all: deliveries a second", whole(client["deliveries_per_s"] or 0)],
+            ["time from publish to delivery, median", microseconds((client["latency_us"] or {}).get("p50", 0))],
+            ["the last of all", microseconds((client["latency_us"] or {}).get("max", 0))],
+        ]
+        return rows(["", ""], lines)
+
+
+def million_bytes(run):
+    """Rings are 1 KiB in and 2 KiB out of each flow."""
+    return (run["client"]["server_rss_bytes_per_connection"] or 0) + 3072
+
+
+def rows(head, lines):
+    table = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in table)
+
+
+def main(arguments):
+    match arguments:
+        case [results, *rest] if not rest or (len(rest) == 2 and rest[0] == "--page"):
+            text = Page(pathlib.Path(results).read_text().splitlines()).markdown()
+            print(text)
+            if rest:
+                put_into(pathlib.Path(rest[1]), text, MARKERS)
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
