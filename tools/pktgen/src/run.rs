@@ -268,8 +268,11 @@ impl Conductor<'_> {
         let mut watch = Watch::new(self.shared.plan.timeout.min(SETTLE_MAX));
         loop {
             let sums = self.look();
-            let (settled, sent) = self.deliveries(&sums);
-            if settled >= sent || watch.is_over(settled) {
+            let (done, all) = match self.shared.plan.mix {
+                Some(_) => (sums.caught_up, self.shared.plan.threads as u64),
+                None => self.deliveries(&sums),
+            };
+            if done >= all || watch.is_over(sums.settled) {
                 return;
             }
             thread::sleep(LOOK_INTERVAL);

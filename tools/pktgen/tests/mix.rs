@@ -190,6 +190,20 @@ fn a_connection_that_the_server_ends_is_an_offence_and_is_made_again() {
 }
 
 #[test]
+fn without_one_of_its_publishers_a_mix_cannot_go_on_and_nothing_else_is_lost() {
+    let text = JOINED.replace("rate = 300", "rate = 300\npublishers = 3");
+    let ran = run_against_double(
+        // Whichever of the three it is, they all publish.
+        |client, message| if client == 1 && message == 50 { Act::HangUp } else { Act::Deliver },
+        "publisher",
+        &text,
+    );
+    assert_eq!((ran.status, ran.number("disconnected")), (1, 1), "{ran:?}");
+    assert_eq!(ran.number("lost"), 0, "{ran:?}");
+    assert!(ran.json["error"].as_str().is_some_and(|error| error.contains("client ")), "{ran:?}");
+}
+
+#[test]
 fn a_close_that_is_not_answered_is_an_offence() {
     let double = Double::start(Manners { ignores_close: true, ..Manners::default() });
     let text = "connections = 3\n[[phase]]\nname = 'a'\nduration = '2s'\nchurn = 3\nrate = 50\n";
