@@ -26,8 +26,8 @@
 //! - `report`, `progress`: what people and programs see; `report/page` is the one with charts,
 //!   `host` the CPU, system and command line that it names
 //!
-//! No code is shared with the appliance: upgrade and framing are the client's side of RFC 6455,
-//! written for this and tested against tungstenite. Nothing is allocated per message, since the
+//! Nothing is checked by the code that it checks: upgrade and framing are the client's side of RFC
+//! 6455, written for this and tested against tungstenite. Nothing is allocated per message, since the
 //! generator must cost far less than what it measures.
 #![forbid(unsafe_code)]
 
