@@ -23,9 +23,8 @@ GROWTH_MAX = 4.0
 ECHO_SHARE_MAX = 0.25
 CONNECTS_PER_S_MIN = 100_000
 MILLION_BYTES_MAX = 4.25 * 1024
-# What the generator could take, as a multiple of what the server gave it; or so many a second.
+# What the generator could take, as a multiple of what the server gave it.
 GENERATOR_TIMES_MIN = 2.0
-GENERATOR_PER_S_MIN = 4_000_000
 
 
 class Page:
@@ -85,6 +84,13 @@ class Page:
                 self.goal(f"round trip of an echo, {percentile}, over DPDK by that over the kernel", share, ECHO_SHARE_MAX, ratio, is_most=True)
         for clients in {key[2] for key in self.runs if key[:2] == ("dpdk", "connect")}:
             self.goal("connections a second over DPDK, made, upgraded and closed", self.client("connects_per_s", "dpdk", "connect", clients), CONNECTS_PER_S_MIN, whole)
+        # What the generator could take, by the time that it was busy, beside what it was given.
+        for window in (1, 16):
+            key = ("dpdk", "broadcast", few[1], 64, window)
+            could = self.spread(lambda run: 1e9 / run["client"]["client_busy_ns_per_delivery"] if run["client"].get("client_busy_ns_per_delivery") else None, *key)
+            times = self.quotients(could, self.client("deliveries_per_s", *key))
+            what = f"deliveries a second that the generator could take by those that it got, 64 B, {window} in flight"
+            self.goal(what, times, GENERATOR_TIMES_MIN, ratio)
         memory = self.spread(million_bytes, "dpdk", "million", 1_000_000, 64, 1)
         self.goal("server memory per session at 1,000,000, huge pages included", memory, MILLION_BYTES_MAX, size, is_most=True)
 

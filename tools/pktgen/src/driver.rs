@@ -365,6 +365,9 @@ impl<T: Transport> Driver<T> {
         post(&counters.roll_called, self.roll_called);
         post(&counters.settled, self.inbox.settled);
         post(&counters.measured, self.inbox.measured);
+        if let Some(busy) = self.transport.busy() {
+            post(&counters.busy_ns, u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
+        }
         self.mix.post(counters);
     }
 }

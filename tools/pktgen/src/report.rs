@@ -49,6 +49,8 @@ pub(crate) struct Report {
     client_cpu_s: Option<f64>,
     client_cpu_share: Option<f64>,
     client_cpu_ns_per_delivery: Option<f64>,
+    client_busy_share: Option<f64>,
+    client_busy_ns_per_delivery: Option<f64>,
     server_pid: Option<u32>,
     server_cpu_s: Option<f64>,
     server_cpu_share: Option<f64>,
@@ -102,6 +104,8 @@ pub(crate) struct Measurement {
     pub(crate) published: u64,
     pub(crate) connects: u64,
     pub(crate) client_cpu_s: Option<f64>,
+    /// Of it, that of turns with something to do; where the generator never waits for news.
+    pub(crate) client_busy_s: Option<f64>,
     pub(crate) server: Option<ServerUse>,
     /// By the server's own account.
     pub(crate) figures: ServerFigures,
@@ -193,6 +197,8 @@ impl Report {
             client_cpu_s: run.client_cpu_s,
             client_cpu_share: run.client_cpu_s.and_then(share),
             client_cpu_ns_per_delivery: run.client_cpu_s.and_then(of_delivery),
+            client_busy_share: run.client_busy_s.and_then(share),
+            client_busy_ns_per_delivery: run.client_busy_s.and_then(of_delivery),
             server_pid: run.server.map(|server| server.pid),
             server_cpu_s,
             server_cpu_share: server_cpu_s.and_then(share),

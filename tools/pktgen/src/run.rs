@@ -118,6 +118,8 @@ struct Clock {
     at: Instant,
     server: Duration,
     generator: Option<Duration>,
+    /// Of turns with something to do, where that is known.
+    busy: Duration,
 }
 
 impl Conductor<'_> {
@@ -314,6 +316,7 @@ impl Conductor<'_> {
             at: Instant::now(),
             server: self.server.map_or(Ok(Duration::ZERO), Process::cpu)?,
             generator: Process::own().and_then(|own| own.cpu().ok()),
+            busy: Duration::from_nanos(self.shared.sums().busy_ns),
         })
     }
 
@@ -327,6 +330,8 @@ impl Conductor<'_> {
             measured: sums.measured,
             published: self.shared.published_total() - published_before,
             connects: sums.handshakes,
+            client_busy_s: (!self.shared.plan.link.is_kernel())
+                .then(|| to.busy.saturating_sub(from.busy).as_secs_f64()),
             client_cpu_s: generator.map(|(from, to)| to.saturating_sub(from).as_secs_f64()),
             ..Measurement::default()
         };

@@ -70,6 +70,7 @@ pub(crate) struct Counters {
     pub(crate) roll_called: AtomicU64,
     pub(crate) settled: AtomicU64,
     pub(crate) measured: AtomicU64,
+    pub(crate) busy_ns: AtomicU64,
     pub(crate) churned: AtomicU64,
     pub(crate) draining: AtomicU64,
     pub(crate) caught_up: AtomicU64,
@@ -90,6 +91,8 @@ pub(crate) struct Sums {
     pub(crate) settled: u64,
     /// Deliveries (in connect mode: handshakes) of the measured time.
     pub(crate) measured: u64,
+    /// Time of turns with something to do, where that is known.
+    pub(crate) busy_ns: u64,
     /// In mode mix: connections that were closed to be made again.
     pub(crate) churned: u64,
     /// In mode mix: threads that publish no more, and those whose clients have got all that they
@@ -289,6 +292,7 @@ impl Shared {
             sums.roll_called += counters.roll_called.load(Ordering::Acquire);
             sums.settled += counters.settled.load(Ordering::Acquire);
             sums.measured += counters.measured.load(Ordering::Acquire);
+            sums.busy_ns += counters.busy_ns.load(Ordering::Acquire);
             sums.churned += counters.churned.load(Ordering::Acquire);
             sums.draining += counters.draining.load(Ordering::Acquire);
             sums.caught_up += counters.caught_up.load(Ordering::Acquire);

@@ -76,6 +76,12 @@ pub(crate) trait Transport {
     /// Lets another thread see a change.
     fn wake(&self, thread: usize);
 
+    /// Time of turns that found something to do, where the thread never waits for news and so is
+    /// always charged for all of its CPU.
+    fn busy(&self) -> Option<Duration> {
+        None
+    }
+
     /// What has been counted of segments, where there is a TCP of our own.
     fn segments(&self) -> Option<SegmentCounts> {
         None

@@ -104,6 +104,9 @@ pub(crate) struct PacketTransport<P: FramePort> {
     delayed: VecDeque<(u64, u32)>,
     due: Vec<u32>,
     idle_polls: u32,
+    /// The last turn found something to do.
+    was_busy: bool,
+    busy_ns: u64,
     counts: SegmentCounts,
 }
 
@@ -131,6 +134,8 @@ impl<P: FramePort> PacketTransport<P> {
             delayed: VecDeque::new(),
             due: Vec::new(),
             idle_polls: 0,
+            was_busy: false,
+            busy_ns: 0,
             counts: SegmentCounts::default(),
             port,
             options,
@@ -179,7 +184,12 @@ impl<P: FramePort> PacketTransport<P> {
     fn poll_port(&mut self, events: &mut Vec<Event>) {
         self.now = Instant::now();
         let since = self.now.saturating_duration_since(self.origin);
+        let before_ns = self.now_ns;
         self.now_ns = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        // All that the last turn did lies between the two readings.
+        if self.was_busy {
+            self.busy_ns += self.now_ns - before_ns;
+        }
         // All arrivals in them have been read.
         self.frames.clear();
         self.arrivals.clear();
@@ -248,7 +258,8 @@ impl<P: FramePort> Transport for PacketTransport<P> {
         self.poll_port(events);
         self.look_after_timers(events);
         self.send_pending(events);
-        if !self.frames.is_empty() || !events.is_empty() || patience.is_zero() {
+        self.was_busy = !self.frames.is_empty() || !events.is_empty();
+        if self.was_busy || patience.is_zero() {
             self.idle_polls = 0;
         } else if self.idle_polls < IDLE_POLLS_MAX {
             self.idle_polls += 1;
@@ -302,6 +313,10 @@ impl<P: FramePort> Transport for PacketTransport<P> {
 
     /// There are no others.
     fn wake(&self, _thread: usize) {}
+
+    fn busy(&self) -> Option<Duration> {
+        Some(Duration::from_nanos(self.busy_ns))
+    }
 
     fn segments(&self) -> Option<SegmentCounts> {
         let port = self.port.counters();

@@ -128,6 +128,8 @@ pub(crate) const GROUPS: [Group; 6] = [
             field("client_cpu_s", "CPU time", Unit::Seconds),
             field("client_cpu_share", "CPU", Unit::Share),
             field("client_cpu_ns_per_delivery", "CPU time per delivery", Unit::Nanoseconds),
+            field("client_busy_share", "busy", Unit::Share),
+            field("client_busy_ns_per_delivery", "busy per delivery", Unit::Nanoseconds),
             field("segments", "Segments of its TCP", Unit::None),
         ],
     },

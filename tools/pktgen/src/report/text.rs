@@ -58,6 +58,14 @@ impl fmt::Display for Report {
                 "client CPU per delivery",
                 self.client_cpu_ns_per_delivery.map(|ns| format!("{ns:.0} ns")),
             ),
+            (
+                "client busy",
+                self.client_busy_share.map(|share| format!("{:.0} % of the time", share * 100.0)),
+            ),
+            (
+                "client busy per delivery",
+                self.client_busy_ns_per_delivery.map(|ns| format!("{ns:.0} ns")),
+            ),
         ] {
             if let Some(value) = value {
                 row(name, value)?;
