@@ -34,12 +34,19 @@ pub(crate) enum Offence {
     Protocol,
     /// A connection that the server ended, or never took.
     Disconnected,
+    /// Something bad that a hostile client sent, and that was not answered as it has to be.
+    WrongAnswer,
+    /// A hostile client that should have been thrown out.
+    Overstayed,
 }
+
+/// How many there are.
+const OFFENCES: usize = 9;
 
 /// How often each offence was seen, and what the first ones looked like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Offences {
-    counts: [u64; 7],
+    counts: [u64; OFFENCES],
     pub(crate) examples: Vec<String>,
 }
 

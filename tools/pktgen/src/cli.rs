@@ -1,5 +1,6 @@
 //! The command line, and the plan it makes.
 
+mod hostile;
 mod link;
 
 use std::net::IpAddr;
@@ -9,7 +10,9 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use self::hostile::{BesideFlags, GarbageFlags, SlowlorisFlags, SynfloodFlags};
 use self::link::LinkFlags;
+use crate::hostile::Hostility;
 use crate::message::HEADER_BYTES;
 use crate::mix::{self, Mix};
 use crate::plan::{Audience, ClosedBy, Load, Plan, Scenario, Until};
@@ -92,6 +95,34 @@ enum Mode {
         #[arg(value_name = "SCENARIO")]
         file: PathBuf,
 
+        #[command(flatten)]
+        common: CommonFlags,
+    },
+    /// SYNs from many addresses that nobody acknowledges, beside clients that are checked; not over
+    /// the kernel's sockets
+    Synflood {
+        #[command(flatten)]
+        flood: SynfloodFlags,
+        #[command(flatten)]
+        beside: BesideFlags,
+        #[command(flatten)]
+        common: CommonFlags,
+    },
+    /// Requests that never end, beside clients that are checked
+    Slowloris {
+        #[command(flatten)]
+        slowloris: SlowlorisFlags,
+        #[command(flatten)]
+        beside: BesideFlags,
+        #[command(flatten)]
+        common: CommonFlags,
+    },
+    /// Requests, frames and packets that break the rules, beside clients that are checked
+    Garbage {
+        #[command(flatten)]
+        garbage: GarbageFlags,
+        #[command(flatten)]
+        beside: BesideFlags,
         #[command(flatten)]
         common: CommonFlags,
     },
@@ -207,7 +238,7 @@ impl Cli {
     /// be no report.
     pub(crate) fn plan(self) -> Result<(Plan, Output), clap::Error> {
         let refused = |text| Self::command().error(ErrorKind::ValueValidation, text);
-        let Job { scenario, mix, clients, until, warmup, common } =
+        let Job { scenario, hostile, mix, clients, until, warmup, common } =
             self.mode.job().map_err(refused)?;
         let target = match common.target {
             Some(target) => target,
@@ -217,6 +248,7 @@ impl Cli {
         let link = common.link.link().map_err(refused)?;
         let plan = Plan {
             scenario,
+            hostile,
             mix,
             link,
             target,
@@ -244,6 +276,7 @@ impl Cli {
 /// What a mode and its flags come down to.
 struct Job {
     scenario: Scenario,
+    hostile: Option<Hostility>,
     mix: Option<Mix>,
     clients: usize,
     until: Until,
@@ -272,6 +305,7 @@ impl Mode {
                 let mix = mix::load(&file)?;
                 return Ok(Job {
                     scenario: Scenario::Mix,
+                    hostile: None,
                     clients: mix.readers() + mix.slow(),
                     until: Until::Elapsed(mix.duration()),
                     warmup: Duration::ZERO,
@@ -279,10 +313,21 @@ impl Mode {
                     common,
                 });
             }
+            Self::Synflood { flood, beside, common } => {
+                return Ok(beside.job(flood.hostility(), common));
+            }
+            Self::Slowloris { slowloris, beside, common } => {
+                return Ok(beside.job(slowloris.hostility(), common));
+            }
+            Self::Garbage { garbage, beside, common } => {
+                let hostile = garbage.hostility(!common.link.is_kernel())?;
+                return Ok(beside.job(hostile, common));
+            }
         };
         let has_warmup = counted.is_none() && scenario != Scenario::Idle;
         Ok(Job {
             scenario,
+            hostile: None,
             mix: None,
             clients: load.connections,
             until: counted.map_or(Until::Elapsed(load.duration), Until::Count),

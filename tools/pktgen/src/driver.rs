@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::check::Offence;
 use crate::driver::client::Client;
 use crate::driver::mix::MixClients;
+use crate::hostile::Hostile;
 use crate::inbox::{self, Inbox};
 use crate::latency::Latency;
 use crate::outcome::Outcome;
@@ -40,6 +41,8 @@ pub(crate) struct Driver<T> {
     clients: Vec<Client>,
     inbox: Inbox,
     agenda: Agenda,
+    /// The clients behind ours in the transport.
+    hostile: Option<Hostile>,
     /// Clients without a connection that are to have one.
     absent: Vec<usize>,
     connecting: usize,
@@ -69,7 +72,7 @@ pub(crate) struct Driver<T> {
 impl<T: Transport> Driver<T> {
     pub(crate) fn new(shared: Arc<Shared>, transport: T, number: usize) -> Self {
         let plan = &shared.plan;
-        let clients = plan.clients_of(number);
+        let clients = plan.behaved_of(number);
         Self {
             transport,
             number,
@@ -79,6 +82,7 @@ impl<T: Transport> Driver<T> {
             agenda: Agenda::new(plan, number),
             absent: (0..plan.clients_below(plan.clients_at_first(), number)).rev().collect(),
             mix: MixClients::new(&shared, number),
+            hostile: Hostile::new(plan, number),
             connecting: 0,
             handshakes_begun: VecDeque::new(),
             open: 0,
@@ -111,6 +115,11 @@ impl<T: Transport> Driver<T> {
         let segments = self.transport.segments();
         let Inbox { mut checker, delivery, stages, .. } = self.inbox;
         checker.finish(|publisher| self.shared.published_for_sure(publisher));
+        let hostile = self.hostile.map(|hostile| {
+            let (findings, offences) = hostile.finish(&mut self.transport, &self.shared);
+            checker.offences.merge(offences);
+            findings
+        });
         Outcome {
             delivery,
             stages,
@@ -119,6 +128,7 @@ impl<T: Transport> Driver<T> {
             offences: checker.offences,
             slow_disconnected: self.slow_disconnected,
             segments,
+            hostile,
         }
     }
 
@@ -144,13 +154,16 @@ impl<T: Transport> Driver<T> {
             Phase::Drain | Phase::End => {}
             Phase::Close => self.close_all(),
         }
+        if let Some(hostile) = &mut self.hostile {
+            hostile.turn(&mut self.transport, &self.shared);
+        }
         self.transport.flush();
         self.post();
         Ok(())
     }
 
     /// How long there is nothing to do unless something arrives.
-    fn patience(&self) -> Duration {
+    fn patience(&mut self) -> Duration {
         if self.shared.plan.busy_poll {
             return Duration::ZERO;
         }
@@ -159,6 +172,8 @@ impl<T: Transport> Driver<T> {
         }
         let sleep_max = if self.shared.plan.mix.is_some() { mix::SLEEP_MAX } else { SLEEP_MAX };
         let next = self.agenda.next_ns();
+        let hostile = self.hostile.as_mut().and_then(Hostile::next_ns);
+        let next = next.into_iter().chain(hostile).min();
         let left = next.map(|due_ns| due_ns.saturating_sub(self.shared.now_ns()));
         match left.map(Duration::from_nanos) {
             Some(left) if left < SLEEP_MIN => Duration::ZERO,
@@ -168,6 +183,11 @@ impl<T: Transport> Driver<T> {
     }
 
     fn serve(&mut self, event: Event) {
+        if let (Some(hostile), Some(client)) = (&mut self.hostile, event.client())
+            && hostile.has(client)
+        {
+            return hostile.serve(&event, &mut self.transport, &self.shared);
+        }
         match event {
             Event::Woken => self.agenda.wake_all(),
             Event::Connected(client) => self.connected(client),
@@ -369,5 +389,7 @@ impl<T: Transport> Driver<T> {
             post(&counters.busy_ns, u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
         }
         self.mix.post(counters);
+        let hostile = self.hostile.as_ref().map_or(0, Hostile::waiting);
+        post(&counters.hostile, hostile as u64);
     }
 }

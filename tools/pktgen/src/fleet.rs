@@ -7,12 +7,14 @@ use std::thread;
 use hioload_net::FramePort;
 
 use crate::driver::Driver;
+use crate::hostile::Hostility;
 use crate::kernel;
 use crate::link::{Carrier, Link, Packets};
 use crate::outcome::Outcome;
 #[cfg(feature = "dpdk")]
 use crate::packet::dpdk;
 use crate::packet::{Addresses, Options, PacketTransport};
+use crate::plan::Plan;
 use crate::ring::RingServer;
 use crate::shared::Shared;
 
@@ -68,9 +70,18 @@ impl Fleet {
         let plan = &shared.plan;
         let taken = [Some(*server.ip()), packets.gateway, packets.via];
         let taken: Vec<_> = taken.into_iter().flatten().collect();
+        let addresses = Addresses::new(packets.clients, plan.clients, &taken)?;
+        let strays = addresses.strays().filter(|_| has_strays(plan));
+        if has_strays(plan) && strays.is_none() {
+            return Err(format!(
+                "--clients {}: no address is left for packets that belong to no client",
+                packets.clients
+            ));
+        }
         let options = Options {
             server,
-            addresses: Addresses::new(packets.clients, plan.clients, &taken)?,
+            addresses,
+            strays,
             gateway: packets.gateway,
             via: packets.via,
             acks: packets.acks,
@@ -79,8 +90,8 @@ impl Fleet {
         };
         let shared = Arc::clone(shared);
         let join: Box<dyn FnOnce() -> Option<Outcome>> = match &packets.carrier {
-            Carrier::Ring(wire) => {
-                let (ring, port) = RingServer::start(plan, server, wire)?;
+            Carrier::Ring { wire, handshake_timeout } => {
+                let (ring, port) = RingServer::start(plan, server, wire, *handshake_timeout)?;
                 let thread = thread::Builder::new().name("clients-0".to_owned());
                 let thread = thread
                     .spawn(move || run(shared, port, options))
@@ -115,6 +126,10 @@ impl Fleet {
     pub(crate) fn join(self) -> Vec<Option<Outcome>> {
         self.joins.into_iter().map(|join| join()).collect()
     }
+}
+
+fn has_strays(plan: &Plan) -> bool {
+    plan.hostile.is_some_and(Hostility::has_strays)
 }
 
 /// The clients of a run on one port.

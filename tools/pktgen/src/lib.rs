@@ -16,6 +16,8 @@
 //! - `driver/`: what the clients of a thread do, on whatever carries their bytes
 //! - `transport`: the seam below; `kernel/`: the sockets of the system; `packet/`: a TCP of its own,
 //!   on a port of DPDK's or on a wire in memory with a server behind it (`ring`)
+//! - `hostile/`: clients of a thread that do harm, beside those of its driver: SYNs of nobody, requests
+//!   that never end, and what breaks the rules
 //! - `inbox`, `message`, `check`, `ledger`, `pace`, `latency`: what is sent, and what comes of it
 //! - `upgrade`: the HTTP request and its answer; `outgoing`: frames of a client; `frames`: a strict
 //!   reader of what servers send
@@ -38,6 +40,7 @@ mod driver;
 mod fleet;
 mod frames;
 mod host;
+mod hostile;
 mod inbox;
 mod kernel;
 mod latency;
@@ -68,6 +71,7 @@ use std::process::ExitCode;
 pub use cli::Cli;
 
 use crate::host::Provenance;
+use crate::hostile::Hostility;
 
 /// A check failed, or the run could not be made.
 const EXIT_FAILED: u8 = 1;
@@ -79,6 +83,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(planned) => planned,
         Err(error) => error.exit(),
     };
+    if let Some(seed) = plan.hostile.and_then(Hostility::seed) {
+        // Whatever comes of the run, this is what it takes to make it again.
+        let _ = writeln!(io::stderr(), "hioload-pktgen: --seed {seed}");
+    }
     let report = match run::conduct(plan) {
         Ok(report) => report,
         Err(reason) => {

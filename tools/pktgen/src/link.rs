@@ -1,6 +1,7 @@
 //! What carries the packets of a run, as the flags say it.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use hioload_net::WireOptions;
 use ipnet::Ipv4Net;
@@ -30,7 +31,11 @@ pub(crate) struct Packets {
 #[derive(Clone, Debug)]
 pub(crate) enum Carrier {
     /// A wire in memory, with a server in this process at its other end.
-    Ring(WireOptions),
+    Ring {
+        wire: WireOptions,
+        /// How long the server waits for a request.
+        handshake_timeout: Duration,
+    },
     /// A port that DPDK drives.
     #[cfg(feature = "dpdk")]
     Dpdk(DpdkPort),
@@ -63,7 +68,7 @@ impl Link {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Kernel => "kernel",
-            Self::Packets(Packets { carrier: Carrier::Ring(_), .. }) => "ring",
+            Self::Packets(Packets { carrier: Carrier::Ring { .. }, .. }) => "ring",
             #[cfg(feature = "dpdk")]
             Self::Packets(Packets { carrier: Carrier::Dpdk(_), .. }) => "dpdk",
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::check::Offences;
+use crate::hostile::Findings;
 use crate::latency::Latency;
 
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Outcome {
     pub(crate) slow_disconnected: u64,
     /// Where the generator has a TCP of its own.
     pub(crate) segments: Option<SegmentCounts>,
+    /// Of the hostile clients.
+    pub(crate) hostile: Option<Findings>,
 }
 
 /// Segments and frames of a run.

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 pub(crate) enum Opcode {
     Binary = 2,
     Close = 8,
+    Ping = 9,
     Pong = 10,
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::check::Expected;
+use crate::hostile::Hostility;
 use crate::link::Link;
 use crate::mix::Mix;
 
@@ -20,11 +21,13 @@ pub(crate) struct Plan {
     pub(crate) scenario: Scenario,
     /// The phases of [`Scenario::Mix`].
     pub(crate) mix: Option<Mix>,
+    /// What is done beside, by clients that are not among those of the scenario.
+    pub(crate) hostile: Option<Hostility>,
     pub(crate) link: Link,
     /// Host and port.
     pub(crate) target: String,
     pub(crate) path: String,
-    /// All of them, slow ones included.
+    /// All of them, slow and hostile ones included.
     pub(crate) clients: usize,
     pub(crate) threads: usize,
     pub(crate) until: Until,
@@ -59,6 +62,19 @@ pub(crate) enum Scenario {
     Idle,
     /// Clients come and go, by phases.
     Mix,
+}
+
+impl Scenario {
+    /// As the mode is called.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Broadcast { .. } => "broadcast",
+            Self::Echo { .. } => "echo",
+            Self::Connect { .. } => "connect",
+            Self::Idle => "idle",
+            Self::Mix => "mix",
+        }
+    }
 }
 
 /// Who says something in a broadcast, and who hears it.
@@ -119,13 +135,19 @@ impl Plan {
         if clients > CLIENTS_MAX {
             return Some(format!("--connections {clients}: at most {CLIENTS_MAX}"));
         }
-        if self.slow() >= clients {
+        if let Some(text) = self.contradiction_of_hostility() {
+            return Some(text);
+        }
+        let behaved = self.behaved();
+        if self.slow() >= behaved && self.hostile.is_none() {
             let slow = self.slow();
-            return Some(format!("--slow {slow}: fewer than --connections, which is {clients}"));
+            return Some(format!("--slow {slow}: fewer than --connections, which is {behaved}"));
         }
         let readers = self.readers_at_first();
-        if threads > readers.min(THREADS_MAX) {
-            let most = readers.min(THREADS_MAX);
+        // Where nobody is to be checked, hostile clients are spread.
+        let most = if behaved == 0 { clients.max(1) } else { readers };
+        if threads > most.min(THREADS_MAX) {
+            let most = most.min(THREADS_MAX);
             return Some(format!(
                 "--threads {threads}: at most {most}, each needs a client that reads"
             ));
@@ -151,6 +173,24 @@ impl Plan {
             ));
         }
         None
+    }
+
+    fn contradiction_of_hostility(&self) -> Option<String> {
+        match (self.hostile, self.until) {
+            (Some(Hostility::Synflood { .. }), _) if self.link.is_kernel() => Some(
+                "--transport kernel: the kernel sends no SYN that nobody acknowledges; synflood \
+                 takes --transport dpdk or ring"
+                    .to_owned(),
+            ),
+            (
+                Some(Hostility::Slowloris { expect_within: Some(within), .. }),
+                Until::Elapsed(duration),
+            ) if within >= duration => Some(format!(
+                "--expect-within {within:?}: less than --duration, which is {duration:?}, or nothing \
+                 is checked"
+            )),
+            _ => None,
+        }
     }
 
     fn contradiction_of_link(&self) -> Option<String> {
@@ -234,14 +274,19 @@ impl Plan {
         matches!(self.scenario, Scenario::Broadcast { audience, .. } if audience.sender_excluded)
     }
 
-    /// Clients that read, and are checked: the first ones.
+    /// Clients that do no harm: the first ones.
+    pub(crate) fn behaved(&self) -> usize {
+        self.clients - self.hostile.map_or(0, Hostility::clients)
+    }
+
+    /// Clients that read, and are checked: the first ones of these.
     pub(crate) fn readers(&self) -> usize {
-        self.clients - self.slow()
+        self.behaved() - self.slow()
     }
 
     /// Clients that connect before anything else happens, and those of them that read.
     pub(crate) fn clients_at_first(&self) -> usize {
-        self.mix.as_ref().map_or(self.clients, |mix| mix.connections)
+        self.mix.as_ref().map_or(self.behaved(), |mix| mix.connections)
     }
 
     pub(crate) fn readers_at_first(&self) -> usize {
@@ -269,6 +314,11 @@ impl Plan {
         end.saturating_sub(thread).div_ceil(self.threads)
     }
 
+    /// Those clients of a thread that do no harm. They are its first ones.
+    pub(crate) fn behaved_of(&self, thread: usize) -> usize {
+        self.clients_below(self.behaved(), thread)
+    }
+
     /// Those clients of a thread that read. They are its first ones.
     pub(crate) fn readers_of(&self, thread: usize) -> usize {
         self.clients_below(self.readers(), thread)
@@ -282,6 +332,7 @@ impl Plan {
         Self {
             scenario,
             mix: None,
+            hostile: None,
             link: Link::Kernel,
             target: "127.0.0.1:1".to_owned(),
             path: "/".to_owned(),

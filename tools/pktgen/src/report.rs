@@ -12,9 +12,10 @@ pub(crate) use page::render;
 use serde::Serialize;
 
 use crate::check::{Offence, Offences};
+use crate::hostile::{Findings, Hostility};
 use crate::latency::{Curve, Latency, Summary};
 use crate::outcome::SegmentCounts;
-use crate::plan::{Load, Plan, Scenario};
+use crate::plan::{Load, Plan};
 use crate::run::StageCounts;
 use crate::series::Point;
 use crate::server::ServerFigures;
@@ -69,7 +70,10 @@ pub(crate) struct Report {
     unexpected: u64,
     protocol_errors: u64,
     disconnected: u64,
+    wrong_answers: u64,
+    overstayed: u64,
     slow_disconnected: u64,
+    hostile: Option<Findings>,
     segments: Option<SegmentCounts>,
     phases: Option<Vec<Phase>>,
     examples: Vec<String>,
@@ -140,6 +144,7 @@ pub(crate) struct Results {
     pub(crate) offences: Offences,
     pub(crate) slow_disconnected: u64,
     pub(crate) segments: Option<SegmentCounts>,
+    pub(crate) hostile: Option<Findings>,
     pub(crate) failure: Option<String>,
 }
 
@@ -165,18 +170,12 @@ impl Report {
         }
         curves.retain(|curve| !curve.points.is_empty());
         Self {
-            mode: match plan.scenario {
-                Scenario::Broadcast { .. } => "broadcast",
-                Scenario::Echo { .. } => "echo",
-                Scenario::Connect { .. } => "connect",
-                Scenario::Idle => "idle",
-                Scenario::Mix => "mix",
-            },
+            mode: plan.hostile.map_or(plan.scenario.name(), Hostility::name),
             transport: plan.link.name(),
             target: plan.target.clone(),
             address,
             path: plan.path.clone(),
-            connections: plan.clients,
+            connections: plan.behaved(),
             slow: plan.slow(),
             threads: plan.threads,
             publishers: has_messages.then(|| plan.publishers()),
@@ -216,7 +215,10 @@ impl Report {
             unexpected: offences.count(Offence::Unexpected),
             protocol_errors: offences.count(Offence::Protocol),
             disconnected: offences.count(Offence::Disconnected),
+            wrong_answers: offences.count(Offence::WrongAnswer),
+            overstayed: offences.count(Offence::Overstayed),
             slow_disconnected: results.slow_disconnected,
+            hostile: results.hostile,
             segments: results.segments,
             phases: plan.mix.as_ref().map(|_| phases(&run.stages, &results.stages)),
             examples: offences.examples,
@@ -254,7 +256,7 @@ impl Report {
         &self.examples
     }
 
-    fn offences(&self) -> [(&'static str, u64); 7] {
+    fn offences(&self) -> [(&'static str, u64); 9] {
         [
             ("lost", self.lost),
             ("duplicated", self.duplicated),
@@ -263,6 +265,8 @@ impl Report {
             ("unexpected", self.unexpected),
             ("protocol errors", self.protocol_errors),
             ("disconnected", self.disconnected),
+            ("wrong answers", self.wrong_answers),
+            ("overstayed", self.overstayed),
         ]
     }
 }
@@ -294,6 +298,7 @@ mod tests {
 
     use super::fields::{DISTRIBUTIONS, GROUPS};
     use super::*;
+    use crate::plan::Scenario;
 
     #[test]
     fn the_page_knows_every_field_of_the_json() {
@@ -305,6 +310,7 @@ mod tests {
             offences: Offences::default(),
             slow_disconnected: 0,
             segments: None,
+            hostile: None,
             failure: None,
         };
         let plan = Plan::of(Scenario::Idle, 1);

@@ -22,6 +22,8 @@ use crate::plan::{Plan, Scenario};
 /// Rings of the size that the appliance has by default.
 const RECEIVE_RING_BYTES: usize = 1024;
 const SEND_RING_BYTES: usize = 2048;
+/// As many as the appliance has room for by default, beside those of the clients.
+const HALF_OPEN_MAX: usize = 4096;
 const TIME_WAIT_MAX: usize = 100_000;
 /// Nobody is to wait for long where two threads share a CPU.
 const IDLE_SPINS: u32 = 200;
@@ -63,6 +65,7 @@ impl RingServer {
         plan: &Plan,
         address: SocketAddrV4,
         wire: &WireOptions,
+        handshake_timeout: Duration,
     ) -> Result<(Self, MemoryPort), String> {
         let (server_port, client_port) = MemoryPort::pair(wire);
         let is_over = Arc::new(AtomicBool::new(false));
@@ -72,6 +75,7 @@ impl RingServer {
         };
         let mut config = Config::default();
         config.broadcast.include_sender = !plan.sender_excluded();
+        config.limits.handshake_timeout = handshake_timeout;
         let site = Site::new(plan.path.clone());
         let seat = Seat { port: server_port, address, clients: plan.clients, config, site };
         let end = Arc::clone(&is_over);
@@ -133,14 +137,14 @@ fn streams(
         speaks: true,
     };
     // A client that begins anew may overlap with the end of what it had before.
-    let flows_max = clients * 2 + 1024;
+    let flows_max = clients * 2 + 1024 + HALF_OPEN_MAX;
     let stack = StackOptions {
         listen: vec![address.into()],
         receive_ring_bytes: RECEIVE_RING_BYTES,
         send_ring_bytes: SEND_RING_BYTES,
         flows_max,
         flows_in_all: Arc::new(FlowLimit::new(flows_max)),
-        half_open_max: flows_max,
+        half_open_max: clients + HALF_OPEN_MAX,
         time_wait_max: TIME_WAIT_MAX,
         keepalive: None,
         nodelay: true,

@@ -11,6 +11,7 @@ pub(crate) use self::stages::StageCounts;
 use crate::admin::Admin;
 use crate::check::Offences;
 use crate::fleet::Fleet;
+use crate::hostile::Findings;
 use crate::latency::Latency;
 use crate::limits;
 use crate::plan::{Load, Plan, Until};
@@ -189,6 +190,10 @@ impl Conductor<'_> {
         if self.shared.plan.mix.is_some() {
             return self.drain_mix();
         }
+        // Each of them gives up by itself when its patience ends.
+        let under_way = self.shared.sums().hostile;
+        let done = |sums: &Sums| (under_way.saturating_sub(sums.hostile), under_way);
+        self.wait("draining", "hostile clients have an answer", done)?;
         let (_, sent) = self.deliveries(&Sums::default());
         self.wait("draining", "deliveries are accounted for", |sums| (sums.settled, sent))
     }
@@ -376,6 +381,7 @@ fn results(shared: &Shared, fleet: Fleet) -> Results {
         offences: Offences::default(),
         slow_disconnected: 0,
         segments: None,
+        hostile: None,
         failure: None,
     };
     for outcome in fleet.join() {
@@ -394,6 +400,13 @@ fn results(shared: &Shared, fleet: Fleet) -> Results {
         results.slow_disconnected += outcome.slow_disconnected;
         // Only one thread has any.
         results.segments = results.segments.or(outcome.segments);
+        match (&mut results.hostile, outcome.hostile) {
+            (Some(all), Some(hostile)) => all.merge(&hostile),
+            (all, hostile) => *all = hostile,
+        }
+    }
+    if let Some(reason) = results.hostile.as_ref().and_then(Findings::failure) {
+        shared.fail(|| reason);
     }
     let target = &shared.plan.target;
     results.failure = shared.failure().map(|reason| format!("{target}: {reason}"));

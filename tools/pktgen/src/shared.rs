@@ -74,6 +74,7 @@ pub(crate) struct Counters {
     pub(crate) churned: AtomicU64,
     pub(crate) draining: AtomicU64,
     pub(crate) caught_up: AtomicU64,
+    pub(crate) hostile: AtomicU64,
 }
 
 /// The counters of all threads together.
@@ -99,6 +100,8 @@ pub(crate) struct Sums {
     /// are to get.
     pub(crate) draining: u64,
     pub(crate) caught_up: u64,
+    /// Hostile clients that wait for an answer.
+    pub(crate) hostile: u64,
 }
 
 impl Shared {
@@ -296,6 +299,7 @@ impl Shared {
             sums.churned += counters.churned.load(Ordering::Acquire);
             sums.draining += counters.draining.load(Ordering::Acquire);
             sums.caught_up += counters.caught_up.load(Ordering::Acquire);
+            sums.hostile += counters.hostile.load(Ordering::Acquire);
         }
         sums
     }

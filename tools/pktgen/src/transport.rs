@@ -1,6 +1,7 @@
 //! The seam between what clients do and what carries their bytes.
 
 use std::io;
+use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use crate::outcome::SegmentCounts;
@@ -21,6 +22,20 @@ pub(crate) enum Event {
     Gone(usize),
     /// Another thread has news.
     Woken,
+}
+
+impl Event {
+    /// Whose connection it is about.
+    pub(crate) fn client(&self) -> Option<usize> {
+        match *self {
+            Self::Connected(client)
+            | Self::Readable(client)
+            | Self::Writable(client)
+            | Self::Ended(client, _)
+            | Self::Gone(client) => Some(client),
+            Self::Woken => None,
+        }
+    }
 }
 
 /// How a read ended.
@@ -86,4 +101,58 @@ pub(crate) trait Transport {
     fn segments(&self) -> Option<SegmentCounts> {
         None
     }
+
+    /// Packets without a connection behind them, where there is a TCP of our own.
+    fn raw(&mut self) -> Option<&mut dyn RawPackets> {
+        None
+    }
+}
+
+/// Sends packets as they are, past the TCP that looks after the connections. They come from
+/// addresses that no client has, the strays, or pretend to belong to the connection of a client.
+pub(crate) trait RawPackets {
+    /// How many may be sent now. What is beyond would keep the clients' packets waiting.
+    fn room(&self) -> usize;
+
+    /// What all frames to the server have in common.
+    fn route(&self) -> Route;
+
+    /// The `n`th of the strays' addresses and ports. Addresses vary first.
+    fn stray(&self, n: u64) -> SocketAddrV4;
+
+    /// Sends a SYN, whose answer nobody acknowledges.
+    fn send_syn(&mut self, source: SocketAddrV4, sequence: u32);
+
+    /// Sends a frame as it is. Whether the port has taken it.
+    fn send_frame(&mut self, frame: &[u8]) -> bool;
+
+    /// Where the connection of a client stands, if it is open.
+    fn position(&self, client: usize) -> Option<Position>;
+
+    /// What came back for strays.
+    fn answers(&self) -> StrayAnswers;
+}
+
+/// The ends of what is sent to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) own_mac: [u8; 6],
+    pub(crate) next_hop: [u8; 6],
+    pub(crate) server: SocketAddrV4,
+}
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) source: SocketAddrV4,
+    /// The number of the next byte that is sent, and of the next one that is to come.
+    pub(crate) next: u32,
+    pub(crate) expected: u32,
+}
+
+/// Segments that came for addresses which no client has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StrayAnswers {
+    pub(crate) syn_acks: u64,
+    pub(crate) resets: u64,
 }

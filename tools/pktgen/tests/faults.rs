@@ -314,3 +314,84 @@ fn an_answer_that_is_no_upgrade_is_told() {
         assert_given_up(&answers_with(answer), "idle", reason);
     }
 }
+
+/// A check failed: this one, so many times at least.
+#[track_caller]
+fn assert_found_out(ran: &Ran, name: &str, at_least: u64, example: &str) {
+    assert_eq!((ran.status, &ran.json["ok"]), (1, &false.into()), "{ran:?}");
+    assert!(ran.number(name) >= at_least, "{name}: {ran:?}");
+    assert!(ran.stderr.contains(example), "{example}: {ran:?}");
+}
+
+#[test]
+fn a_server_that_waits_for_ever_is_found_out() {
+    let double = Double::start(Manners::default());
+    let flags =
+        "slowloris --bad 5 --connections 3 --interval 50ms --duration 1s --expect-within 400ms";
+    let ran = run(&double.target(), flags);
+    assert_found_out(&ran, "overstayed", 5, "still there after 400ms without a whole request");
+    assert_eq!(ran.number("lost") + ran.number("disconnected"), 0, "the others fare well: {ran:?}");
+}
+
+#[test]
+fn a_server_that_fails_the_others_is_found_out() {
+    let double = Double::start(Manners {
+        faults: |client, message| {
+            if client == 1 && message == 10 { Act::HangUp } else { Act::Deliver }
+        },
+        ..Manners::default()
+    });
+    let flags = "slowloris --bad 5 --connections 3 --interval 50ms --duration 5s";
+    let ran = run(&double.target(), flags);
+    assert_found_out(&ran, "disconnected", 1, "client ");
+}
+
+#[test]
+fn a_server_that_closes_with_a_wrong_code_is_found_out() {
+    let double = Double::start(Manners { close_code: Some(1000), ..Manners::default() });
+    let flags = "garbage --bad 4 --connections 2 --duration 1s --timeout 1s --seed 1";
+    let ran = run(&double.target(), flags);
+    assert_found_out(&ran, "wrong_answers", 1, "Close 1000, expected 100");
+    // Closes that are bad tungstenite answers by itself.
+    assert!(ran.number("hostile.frames_closed") * 2 < ran.number("hostile.frames"), "{ran:?}");
+}
+
+#[test]
+fn a_server_that_ends_without_a_close_is_found_out() {
+    let double = Double::start(Manners::default());
+    let flags = "garbage --bad 4 --connections 2 --duration 1s --timeout 1s --seed 1";
+    let ran = run(&double.target(), flags);
+    assert_found_out(&ran, "wrong_answers", 1, "it ended without a Close");
+}
+
+#[test]
+fn a_server_that_serves_bad_requests_is_found_out() {
+    let target = answers_with(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let ran = run(&target, "garbage --connections 0 --duration 500ms --timeout 1s");
+    assert_found_out(&ran, "wrong_answers", 1, "answered with 200");
+    assert_eq!(ran.number("hostile.frames"), 0, "nobody was let in: {ran:?}");
+    assert!(ran.number("hostile.refused") > 0, "{ran:?}");
+}
+
+#[test]
+fn a_server_that_says_nothing_is_found_out_when_patience_ends() {
+    let target = answers_with(b"");
+    let ran = run(&target, "garbage --bad 3 --connections 0 --duration 500ms --timeout 300ms");
+    assert_found_out(&ran, "wrong_answers", 1, "no answer within 300ms");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_no_success() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = listener.local_addr().expect("an address").to_string();
+    drop(listener);
+    for (mode, reason) in [
+        ("slowloris --interval 50ms", "no connection for a request that never ends came to be"),
+        ("garbage", "no bad request or frame reached the server"),
+    ] {
+        let ran = run(&target, &format!("{mode} --connections 0 --duration 300ms"));
+        assert_eq!(ran.status, 1, "{ran:?}");
+        assert!(ran.stderr.contains(reason), "{ran:?}");
+        assert!(ran.number("hostile.refused") > 0, "{ran:?}");
+    }
+}

@@ -12,6 +12,7 @@ use crate::packet::AckPolicy;
 
 /// Where the server of `--transport ring` is.
 pub(super) const RING_TARGET: &str = "10.0.0.1:8080";
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const RING_CLIENTS: &str = "10.1.0.0/16";
 
 /// What carries the packets.
@@ -55,6 +56,10 @@ pub(super) struct LinkFlags {
     #[arg(long, value_name = "FAULTS", value_parser = wire, help_heading = PACKETS)]
     wire: Option<WireOptions>,
 
+    /// ring: how long its server waits for a request [default: 10s, as an appliance does]
+    #[arg(long, value_name = "DURATION", value_parser = super::duration, help_heading = PACKETS)]
+    handshake_timeout: Option<Duration>,
+
     #[cfg(feature = "dpdk")]
     #[command(flatten)]
     dpdk: dpdk::DpdkFlags,
@@ -67,11 +72,17 @@ impl LinkFlags {
     pub(super) fn link(self) -> Result<Link, String> {
         let carrier = match self.transport {
             Transport::Kernel => return self.kernel(),
-            Transport::Ring => Carrier::Ring(self.wire.clone().unwrap_or_default()),
+            Transport::Ring => Carrier::Ring {
+                wire: self.wire.clone().unwrap_or_default(),
+                handshake_timeout: self.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT),
+            },
             Transport::Dpdk => self.dpdk()?,
         };
         if self.wire.is_some() && self.transport != Transport::Ring {
             return Err("--wire: only with --transport ring".to_owned());
+        }
+        if self.handshake_timeout.is_some() && self.transport != Transport::Ring {
+            return Err("--handshake-timeout: only with --transport ring".to_owned());
         }
         let clients = match (self.clients, self.transport) {
             (Some(clients), _) => clients,
@@ -88,6 +99,10 @@ impl LinkFlags {
         self.transport == Transport::Ring
     }
 
+    pub(super) fn is_kernel(&self) -> bool {
+        self.transport == Transport::Kernel
+    }
+
     fn kernel(self) -> Result<Link, String> {
         let flags = [
             ("--clients", self.clients.is_some()),
@@ -95,6 +110,7 @@ impl LinkFlags {
             ("--via", self.via.is_some()),
             ("--acks", self.acks != AckPolicy::default()),
             ("--wire", self.wire.is_some()),
+            ("--handshake-timeout", self.handshake_timeout.is_some()),
         ];
         match flags.into_iter().find(|(_, is_set)| *is_set) {
             Some((flag, _)) => Err(format!(

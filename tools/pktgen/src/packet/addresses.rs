@@ -15,6 +15,8 @@ const PORTS: u32 = 65_536 - FIRST_PORT;
 pub(crate) struct Addresses {
     first: u32,
     count: u32,
+    /// Addresses of the network behind those, which no client has.
+    others: u32,
     clients: u32,
     ports_per_client: u32,
 }
@@ -55,7 +57,12 @@ impl Addresses {
                 u64::from(count) * u64::from(PORTS)
             ));
         }
-        Ok(Self { first, count, clients, ports_per_client })
+        Ok(Self { first, count, others: available - count, clients, ports_per_client })
+    }
+
+    /// The addresses that no client has, if there are any.
+    pub(crate) fn strays(&self) -> Option<Strays> {
+        (self.others > 0).then_some(Strays { first: self.first + self.count, count: self.others })
     }
 
     /// Where a client's connection of this number comes from.
@@ -90,6 +97,31 @@ impl Addresses {
     #[inline]
     pub(super) fn turn(&self, connection: u32) -> u32 {
         connection % self.ports_per_client
+    }
+}
+
+/// Addresses for packets that belong to no client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Strays {
+    first: u32,
+    count: u32,
+}
+
+impl Strays {
+    /// The `n`th address and port: each pair comes once before the first one comes again.
+    #[expect(clippy::cast_possible_truncation, reason = "both are remainders of 32 bits")]
+    pub(super) fn at(self, n: u64) -> SocketAddrV4 {
+        // Neighbours differ in their ports, too.
+        const STRIDE: u64 = 7919;
+        let (address, round) = (n % u64::from(self.count), n / u64::from(self.count));
+        let port = (round + address * STRIDE) % u64::from(PORTS);
+        let port = u16::try_from(FIRST_PORT + port as u32).unwrap_or(u16::MAX);
+        SocketAddrV4::new(Ipv4Addr::from(self.first + address as u32), port)
+    }
+
+    #[inline]
+    pub(super) fn contain(self, address: u32) -> bool {
+        address.wrapping_sub(self.first) < self.count
     }
 }
 
@@ -156,6 +188,27 @@ mod tests {
         assert_eq!(addresses.first(), Ipv4Addr::new(10, 0, 0, 3));
         assert!(addresses.contains(Ipv4Addr::new(10, 0, 0, 254)));
         assert!(!addresses.contains(Ipv4Addr::new(10, 0, 0, 255)));
+    }
+
+    #[test]
+    fn strays_have_the_addresses_that_are_left_and_each_pair_once() {
+        let addresses = addresses("10.0.0.0/29", 2, &["10.0.0.1"]).expect("room");
+        let strays = addresses.strays().expect("10.0.0.4 to 10.0.0.6");
+        let all = 3 * u64::from(PORTS);
+        let pairs: std::collections::HashSet<_> = (0..all).map(|n| strays.at(n)).collect();
+        assert_eq!(pairs.len() as u64, all);
+        for stray in &pairs {
+            let address = u32::from(*stray.ip());
+            assert!(strays.contain(address) && !addresses.contains(*stray.ip()), "{stray}");
+            assert_eq!(addresses.owner(address, stray.port()), None, "{stray}");
+        }
+        assert_eq!(strays.at(all), strays.at(0));
+    }
+
+    #[test]
+    fn a_network_that_is_full_has_no_strays() {
+        let addresses = addresses("10.0.0.4/32", 2, &[]).expect("room");
+        assert_eq!(addresses.strays(), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod client;
 #[cfg(feature = "dpdk")]
 pub(crate) mod dpdk;
 mod outbox;
+mod raw;
 mod segment;
 mod tcp;
 mod timers;
@@ -29,9 +30,9 @@ use hioload_mem::prefetch;
 use hioload_net::{FramePort, PortFrame};
 
 use crate::outcome::SegmentCounts;
-use crate::transport::{Event, Stream, Transport};
+use crate::transport::{Event, RawPackets, StrayAnswers, Stream, Transport};
 
-pub(crate) use self::addresses::Addresses;
+pub(crate) use self::addresses::{Addresses, Strays};
 use self::arp::{Arp, Operation};
 use self::client::{Client, State};
 use self::outbox::Outbox;
@@ -61,6 +62,8 @@ pub(crate) enum AckPolicy {
 pub(crate) struct Options {
     pub(crate) server: SocketAddrV4,
     pub(crate) addresses: Addresses,
+    /// The addresses of packets that belong to no client, where the run has such packets.
+    pub(crate) strays: Option<Strays>,
     /// The address that the clients sit behind, if they are not on the link themselves.
     pub(crate) gateway: Option<Ipv4Addr>,
     /// The router that the server is reached by, if it is not on the link itself.
@@ -108,6 +111,7 @@ pub(crate) struct PacketTransport<P: FramePort> {
     was_busy: bool,
     busy_ns: u64,
     counts: SegmentCounts,
+    answers: StrayAnswers,
 }
 
 impl<P: FramePort> PacketTransport<P> {
@@ -137,6 +141,7 @@ impl<P: FramePort> PacketTransport<P> {
             was_busy: false,
             busy_ns: 0,
             counts: SegmentCounts::default(),
+            answers: StrayAnswers::default(),
             port,
             options,
         }
@@ -208,7 +213,9 @@ impl<P: FramePort> PacketTransport<P> {
                 (Frame::Tcp(segment), Some(client)) => self.take(client, at, &segment, events),
                 (Frame::Tcp(segment), None) => {
                     self.counts.segments_in += 1;
-                    self.answer_stranger(&segment);
+                    if !self.is_for_stray(&segment) {
+                        self.answer_stranger(&segment);
+                    }
                 }
                 (Frame::Arp, _) => self.take_arp(at),
                 (Frame::Damaged, _) => self.counts.damaged += 1,
@@ -237,7 +244,11 @@ impl<P: FramePort> PacketTransport<P> {
         }
         let is_ours = match self.options.gateway {
             Some(gateway) => arp.target.0 == gateway,
-            None => self.options.addresses.contains(arp.target.0),
+            None => {
+                let strays = self.options.strays;
+                self.options.addresses.contains(arp.target.0)
+                    || strays.is_some_and(|strays| strays.contain(arp.target.0.into()))
+            }
         };
         if arp.operation == Operation::Request && is_ours {
             self.send_arp(&arp.answer(self.port.capabilities().mac));
@@ -322,6 +333,10 @@ impl<P: FramePort> Transport for PacketTransport<P> {
         let port = self.port.counters();
         let dropped_out = port.dropped_tx_full + port.dropped_invalid + port.no_memory;
         Some(SegmentCounts { dropped_out, ..self.counts })
+    }
+
+    fn raw(&mut self) -> Option<&mut dyn RawPackets> {
+        Some(self)
     }
 }
 

@@ -679,13 +679,13 @@ impl<P: FramePort> PacketTransport<P> {
             window: u16::MAX,
         };
         let mss = self.mss;
-        self.send_frame(&words, SYN_OPTIONS_BYTES, 0, |_, bytes| {
+        self.send_segment(&words, SYN_OPTIONS_BYTES, 0, |_, bytes| {
             write_syn_options(bytes, mss, WINDOW_SCALE);
         });
     }
 
     fn send_bare(&mut self, words: &Words) {
-        self.send_frame(words, 0, 0, |_, _| {});
+        self.send_segment(words, 0, 0, |_, _| {});
     }
 
     /// Sends `len` of the bytes that are not acknowledged, from the `ahead`th on.
@@ -693,7 +693,7 @@ impl<P: FramePort> PacketTransport<P> {
         let flags = ACK | if len > 0 { PSH } else { 0 } | if fin { FIN } else { 0 };
         let words = self.words(client, flags, ahead);
         let place = self.clients[client as usize].outgoing;
-        self.send_frame(&words, 0, len, |outbox, payload| {
+        self.send_segment(&words, 0, len, |outbox, payload| {
             let outgoing = outbox.get(place).map(Outgoing::bytes);
             if let Some(bytes) = outgoing.and_then(|bytes| bytes.get(ahead..ahead + len)) {
                 payload.copy_from_slice(bytes);
@@ -703,7 +703,7 @@ impl<P: FramePort> PacketTransport<P> {
 
     /// Sends a frame with so many bytes of options, or of payload, which `fill` writes.
     #[inline]
-    fn send_frame(
+    pub(super) fn send_segment(
         &mut self,
         words: &Words,
         options_bytes: usize,

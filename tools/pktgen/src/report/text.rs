@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Phase, Report};
+use crate::hostile::Findings;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,6 +73,9 @@ impl fmt::Display for Report {
             }
         }
         for (name, value) in self.server.rows() {
+            row(name, value)?;
+        }
+        for (name, value) in self.hostile.iter().flat_map(Findings::rows) {
             row(name, value)?;
         }
         if let Some(segments) = &self.segments {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use tungstenite::{Message, WebSocket};
+use tungstenite::{Error, Message, WebSocket};
 
 /// What becomes of one message on its way to one client.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ pub(crate) struct Manners {
     pub(crate) pings: bool,
     /// A Close is not answered, and the connection left as it is.
     pub(crate) ignores_close: bool,
+    /// What a frame is answered with that breaks the rules; without it the connection just ends.
+    pub(crate) close_code: Option<u16>,
 }
 
 impl Default for Manners {
@@ -64,6 +66,7 @@ impl Default for Manners {
             clients_min: 0,
             pings: false,
             ignores_close: false,
+            close_code: None,
         }
     }
 }
@@ -132,16 +135,25 @@ fn serve(socket: TcpStream, hub: &Mutex<Hub>, manners: Manners) {
         websocket.send(Message::Ping("there?".into())).expect("it is open");
     }
     // The end of a connection ends its thread; the clients of the others notice for themselves.
-    while let Ok(message) = websocket.read() {
-        match message {
-            Message::Binary(message) => publish(hub, number, &message, manners),
-            Message::Pong(payload) if payload == "there?".as_bytes() => lock(hub).pongs += 1,
-            Message::Close(_) if manners.ignores_close => {
+    loop {
+        match websocket.read() {
+            Ok(Message::Binary(message)) => publish(hub, number, &message, manners),
+            Ok(Message::Pong(payload)) if payload == "there?".as_bytes() => lock(hub).pongs += 1,
+            Ok(Message::Close(_)) if manners.ignores_close => {
                 // It would be answered by the next read.
                 let _ = io::copy(websocket.get_mut(), &mut io::sink());
                 return;
             }
-            _ => {}
+            Ok(_) => {}
+            Err(error) => {
+                let is_bad_frame = matches!(error, Error::Protocol(_) | Error::Utf8(_));
+                if let (Some(code), true) = (manners.close_code, is_bad_frame) {
+                    let [high, low] = code.to_be_bytes();
+                    let mut hub = lock(hub);
+                    let _ = hub.clients[number].deliver(Act::Raw(vec![0x88, 2, high, low]), &[]);
+                }
+                break;
+            }
         }
     }
     end(&mut websocket);
@@ -156,7 +168,8 @@ fn end(websocket: &mut WebSocket<TcpStream>) {
 
 fn publish(hub: &Mutex<Hub>, sender: usize, message: &[u8], manners: Manners) {
     let mut hub = lock(hub);
-    let is_roll_call = message[24..28] == [0xff; 4];
+    // It may be of a stranger, and shorter.
+    let is_roll_call = message.get(24..28) == Some(&[0xff; 4][..]);
     if is_roll_call && hub.clients.len() < manners.clients_min {
         return;
     }

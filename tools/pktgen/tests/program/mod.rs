@@ -13,8 +13,10 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    /// A figure; one within an object behind a dot, as in `hostile.syns`.
     pub(crate) fn number(&self, field: &str) -> u64 {
-        self.json[field].as_u64().unwrap_or_else(|| panic!("no {field} in {self:?}"))
+        let value = field.split('.').fold(&self.json, |value, name| &value[name]);
+        value.as_u64().unwrap_or_else(|| panic!("no {field} in {self:?}"))
     }
 }
 
