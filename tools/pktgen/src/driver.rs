@@ -145,6 +145,8 @@ impl<T: Transport> Driver<T> {
         self.give_up_handshakes();
         self.tell_publishers();
         match self.shared.phase() {
+            // In connect mode none begins that is not counted.
+            Phase::Connect if self.shared.plan.is_connect() => {}
             Phase::Connect => self.connect_more(),
             Phase::RollCall => self.call_roll(),
             Phase::Run if self.shared.plan.is_connect() => self.connect_more(),
