@@ -13,8 +13,9 @@ use hioload_engine::{
 };
 use hioload_mem::{Arena, ArenaPages};
 use hioload_net::{
-    FlowLimit, HashKey, Idle, IdleStep, MemoryPort, PortOptions, Routers, StackOptions, StackPort,
-    StackStats, StackStreams, StackWaker, Streams, WireOptions,
+    FlowLimit, FramePort, HashKey, Idle, IdleStep, MemoryFrame, MemoryPort, PortCapabilities,
+    PortCounters, PortOptions, Routers, StackOptions, StackPort, StackStats, StackStreams,
+    StackWaker, Streams, TxChecksum, WireOptions,
 };
 
 use crate::plan::{Plan, Scenario};
@@ -77,7 +78,8 @@ impl RingServer {
         config.broadcast.include_sender = !plan.sender_excluded();
         config.limits.handshake_timeout = handshake_timeout;
         let site = Site::new(plan.path.clone());
-        let seat = Seat { port: server_port, address, clients: plan.clients, config, site };
+        let seat =
+            Seat { port: PunctualPort(server_port), address, clients: plan.clients, config, site };
         let end = Arc::clone(&is_over);
         let thread = thread::Builder::new()
             .name("ring-server".to_owned())
@@ -97,9 +99,49 @@ impl Drop for RingServer {
     }
 }
 
+/// The server's end of the wire, by the clock on the wall. The stack's stands still while its worker
+/// is held up, and what comes would be late by as much from then on.
+struct PunctualPort(MemoryPort);
+
+impl FramePort for PunctualPort {
+    type Frame = MemoryFrame;
+
+    fn capabilities(&self) -> PortCapabilities {
+        self.0.capabilities()
+    }
+
+    fn receive(&mut self, _: Instant, frames: &mut Vec<MemoryFrame>) {
+        self.0.receive(Instant::now(), frames);
+    }
+
+    fn frame(&mut self) -> Option<MemoryFrame> {
+        self.0.frame()
+    }
+
+    fn send(&mut self, _: Instant, frame: MemoryFrame, checksum: Option<TxChecksum>) {
+        self.0.send(Instant::now(), frame, checksum);
+    }
+
+    fn flush(&mut self, _: Instant) {
+        self.0.flush(Instant::now());
+    }
+
+    fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
+
+    fn link_ups(&self) -> u64 {
+        self.0.link_ups()
+    }
+
+    fn counters(&self) -> PortCounters {
+        self.0.counters()
+    }
+}
+
 /// Where the server is, and what it serves.
 struct Seat {
-    port: MemoryPort,
+    port: PunctualPort,
     address: SocketAddrV4,
     clients: usize,
     config: Config,
@@ -125,10 +167,10 @@ impl Seat {
 
 fn streams(
     arena: &Arena,
-    port: MemoryPort,
+    port: PunctualPort,
     address: SocketAddrV4,
     clients: usize,
-) -> StackStreams<'_, MemoryPort> {
+) -> StackStreams<'_, PunctualPort> {
     let network = ipnet::Ipv4Net::new_assert(*address.ip(), 32);
     let options = PortOptions {
         addresses: vec![network.into()],
@@ -155,4 +197,22 @@ fn streams(
     let ports = vec![StackPort { port, options, handover: None }];
     let (waker, stats) = (Arc::new(StackWaker::default()), Arc::new(StackStats::new(1)));
     StackStreams::new(arena, ports, stack, &waker, stats, Instant::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_is_there_at_once_though_the_clock_of_the_stack_is_late() {
+        let (server, mut client) = MemoryPort::pair(&WireOptions::default());
+        let mut server = PunctualPort(server);
+        let began = Instant::now();
+        let frame = client.frame().expect("there is memory");
+        client.send(Instant::now(), frame, None);
+        let mut frames = Vec::new();
+        // It has stood still since before the frame was sent.
+        server.receive(began.checked_sub(Duration::from_secs(1)).unwrap_or(began), &mut frames);
+        assert_eq!(frames.len(), 1);
+    }
 }
