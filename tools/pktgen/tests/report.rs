@@ -77,6 +77,7 @@ fn a_page_has_all_that_the_json_has_in_every_mode() {
         ("echo --connections 1 --messages 300", 2),
         ("connect --connections 3 --duration 300ms --warmup 0s", 2),
         ("idle --connections 5 --duration 300ms", 2),
+        ("slowloris --bad 3 --connections 2 --interval 20ms --duration 300ms", 2),
     ] {
         let folder = Folder::new("modes");
         let ran = folder.run(&against(double::no_fault), mode);

@@ -77,7 +77,7 @@ pub(super) struct GarbageFlags {
 
     /// What all that is bad is made from: the same seed makes the same [default: any]
     #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    seed: Option<u32>,
 
     /// dpdk, ring: bad packets a second, of no connection; 0 for none [default: 1000]
     #[arg(long, value_name = "R", value_parser = packets_per_s)]
@@ -135,9 +135,8 @@ impl GarbageFlags {
             (_, false) => 0.0,
             (rate, true) => rate.unwrap_or(1000.0),
         };
-        // One that people can copy, and JSON can hold.
         let any = || RandomState::new().hash_one(std::process::id()) & u64::from(u32::MAX);
-        let seed = self.seed.unwrap_or_else(any);
+        let seed = self.seed.map_or_else(any, u64::from);
         Ok(Hostility::Garbage { clients: self.bad, seed, packets_per_s })
     }
 }

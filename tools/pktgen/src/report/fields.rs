@@ -82,6 +82,7 @@ pub(crate) const GROUPS: [Group; 6] = [
             field("wrong_answers", "Bad input answered wrongly", Unit::None),
             field("overstayed", "Hostile connections not ended", Unit::None),
             field("slow_disconnected", "Slow connections ended", Unit::None),
+            field("seed", "Seed of what was bad", Unit::Id),
             field("hostile", "Hostile clients", Unit::None),
             field("error", "Given up because", Unit::None),
         ],
@@ -139,10 +140,11 @@ pub(crate) const GROUPS: [Group; 6] = [
 ];
 
 /// Fields that are distributions of times in microseconds, and their names.
-pub(crate) const DISTRIBUTIONS: [(&str, &str); 4] = [
+pub(crate) const DISTRIBUTIONS: [(&str, &str); 5] = [
     ("latency_us", "Delivery"),
     ("tcp_connect_us", "TCP connect"),
     ("upgrade_us", "Upgrade"),
+    ("thrown_out_after_us", "Thrown out after"),
     ("server_publish_to_write_us", "Publish to write"),
 ];
 
@@ -178,7 +180,8 @@ impl Field {
                     format!("{name} {} of {all}", number(in_use))
                 }
                 _ => {
-                    let counts = object.iter().filter(|(_, count)| count.as_u64() != Some(0));
+                    let is_some = |count: &Value| count.is_number() && count.as_u64() != Some(0);
+                    let counts = object.iter().filter(|(_, count)| is_some(count));
                     let counts: Vec<String> = counts
                         .map(|(name, count)| {
                             format!("{} {}", number(count), name.replace('_', " "))

@@ -75,8 +75,14 @@ impl fmt::Display for Report {
         for (name, value) in self.server.rows() {
             row(name, value)?;
         }
+        if let Some(seed) = self.seed {
+            row("seed", seed.to_string())?;
+        }
         for (name, value) in self.hostile.iter().flat_map(Findings::rows) {
             row(name, value)?;
+        }
+        if let Some(after) = &self.thrown_out_after_us {
+            row("  after", after.to_string())?;
         }
         if let Some(segments) = &self.segments {
             row("segments", segments.to_string())?;

@@ -108,7 +108,7 @@ impl Garbage {
             encoder: Encoder::new(),
             spares: Spares::default(),
             wire: Vec::new(),
-            findings: GarbageFindings { seed, ..GarbageFindings::default() },
+            findings: GarbageFindings::default(),
             offences: Offences::default(),
         }
     }
