@@ -149,8 +149,10 @@ impl<P: FramePort> PacketTransport<P> {
         let window = u32::from(segment.window) << it.window_scale;
         let acknowledged = segment.acknowledged.wrapping_sub(it.unacknowledged);
         let Some(outgoing) = self.outbox.get_mut(it.outgoing) else {
-            // Nothing is under way.
-            it.window = window;
+            // Nothing is under way. What was overtaken tells of a window that is no more.
+            if acknowledged == 0 {
+                it.window = window;
+            }
             if acknowledged.cast_signed() > 0 {
                 self.acknowledge(client);
                 return false;
