@@ -106,6 +106,10 @@ pub(crate) struct PacketTransport<P: FramePort> {
     /// Clients with an acknowledgement that may wait, and until when.
     delayed: VecDeque<(u64, u32)>,
     due: Vec<u32>,
+    /// Somebody has waited for an answer for long.
+    look_for_next_hop: bool,
+    /// When the next hop was asked for.
+    asked: Option<Instant>,
     idle_polls: u32,
     /// The last turn found something to do.
     was_busy: bool,
@@ -137,6 +141,8 @@ impl<P: FramePort> PacketTransport<P> {
             pending: VecDeque::new(),
             delayed: VecDeque::new(),
             due: Vec::new(),
+            look_for_next_hop: false,
+            asked: None,
             idle_polls: 0,
             was_busy: false,
             busy_ns: 0,
@@ -153,11 +159,9 @@ impl<P: FramePort> PacketTransport<P> {
     /// That nobody answers.
     pub(crate) fn resolve(&mut self) -> Result<(), String> {
         let began = Instant::now();
-        let mut asked: Option<Instant> = None;
         let mut events = Vec::new();
         while self.template.next_hop() == [0; 6] {
-            if asked.is_none_or(|at| at.elapsed() >= ARP_INTERVAL) {
-                asked = Some(Instant::now());
+            if self.may_ask() {
                 self.ask_for_next_hop();
             }
             // Nothing is open, so nothing happens.
@@ -179,7 +183,13 @@ impl<P: FramePort> PacketTransport<P> {
         self.options.via.unwrap_or(*self.options.server.ip())
     }
 
+    /// Whether it is long enough since the next hop was asked for.
+    fn may_ask(&self) -> bool {
+        self.asked.is_none_or(|at| at.elapsed() >= ARP_INTERVAL)
+    }
+
     fn ask_for_next_hop(&mut self) {
+        self.asked = Some(Instant::now());
         let own = self.options.gateway.unwrap_or(self.options.addresses.first());
         let mac = self.port.capabilities().mac;
         self.send_arp(&Arp::who_has(self.next_hop(), (own, mac)));

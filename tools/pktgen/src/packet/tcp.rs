@@ -16,6 +16,9 @@ use crate::transport::Event;
 
 /// RFC 9293 section 3.8.6.3 allows half a second; systems wait so long.
 const ACK_DELAY_NS: u64 = 40_000_000;
+/// After so many timeouts in a row, the next hop is asked for: it may be another station now, or was
+/// taken from a damaged frame, whose link header no checksum covers here.
+const EXPIRED_BEFORE_ARP: u32 = 2;
 /// As many duplicates mean that a segment is lost (RFC 5681 section 3.2).
 const DUPLICATES_OF_A_LOSS: u8 = 3;
 
@@ -204,6 +207,8 @@ impl<P: FramePort> PacketTransport<P> {
         }
         if is_all && outgoing.bytes().is_empty() && !outgoing.fin {
             self.give_back(client);
+            // Whoever had to send again was short of room meanwhile.
+            self.tell_of_room(client, events);
             return true;
         }
         self.wait_for_acknowledgement(client);
@@ -548,6 +553,9 @@ impl<P: FramePort> PacketTransport<P> {
             }
         }
         self.due = due;
+        if std::mem::take(&mut self.look_for_next_hop) && self.may_ask() {
+            self.ask_for_next_hop();
+        }
         while let Some((until_ns, client)) = self.delayed.front().copied() {
             if until_ns > self.now_ns {
                 break;
@@ -574,6 +582,9 @@ impl<P: FramePort> PacketTransport<P> {
         outgoing.expired += 1;
         outgoing.recovering = false;
         it.duplicate_acks = 0;
+        if outgoing.expired >= EXPIRED_BEFORE_ARP {
+            self.look_for_next_hop = true;
+        }
         if it.state != State::SynSent {
             // All of it goes out again as acknowledgements come (RFC 5681 section 3.1).
             it.next = it.unacknowledged;
