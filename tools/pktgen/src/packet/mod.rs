@@ -10,12 +10,15 @@ mod addresses;
 mod arp;
 mod checksum;
 mod client;
+mod connections;
+mod deadlines;
 #[cfg(feature = "dpdk")]
 pub(crate) mod dpdk;
+mod egress;
+mod ingress;
 mod outbox;
 mod raw;
 mod segment;
-mod tcp;
 mod timers;
 
 use std::collections::VecDeque;
