@@ -14,6 +14,9 @@ use crate::{Event, FlowId, FramePort, TimerWheel};
 /// Segments that one look at a flow sends at most: more than any ring holds, of ordinary ones.
 const SEGMENTS_PER_LOOK: usize = 64;
 
+/// Flows of a port that go on in a turn behind a full interface, however fast that empties itself.
+const RESUMED_PER_TURN: usize = 1024;
+
 /// Flows ahead of the one in hand whose places are fetched into the caches, and whose sockets are.
 const SLOTS_AHEAD: usize = 16;
 const SOCKETS_AHEAD: usize = 8;
@@ -60,7 +63,10 @@ impl<P: FramePort> StackStreams<'_, P> {
             }
             found = true;
             self.ports[port].output.port.flush(self.now);
-            while self.ports[port].output.has_room() {
+            for _ in 0..RESUMED_PER_TURN {
+                if !self.ports[port].output.has_room() {
+                    break;
+                }
                 let Some(id) = self.ports[port].stalled.pop_front() else { break };
                 if let Some(flow) = self.flows.get_mut(id) {
                     flow.stalled = false;

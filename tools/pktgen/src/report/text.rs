@@ -14,7 +14,7 @@ impl fmt::Display for Report {
             write!(f, ", {slow} of them slow ({} disconnected)", self.slow_disconnected)?;
         }
         writeln!(f)?;
-        let mut row = |name: &str, value: String| writeln!(f, "  {name:<24}{value}");
+        let mut row = |name: &str, value: String| writeln!(f, "  {name:<26}{value}");
         row("measured", format!("{:.2} s", self.measured_s))?;
         if let (Some(messages), Some(deliveries), Some(rate)) =
             (self.messages, self.deliveries, self.deliveries_per_s)
