@@ -114,6 +114,10 @@ impl RequestReader {
             if room == 0 {
                 return Err(self.too_large(bytes_max));
             }
+            if self.head.is_empty() {
+                // Most heads come in one piece: one allocation.
+                self.head.reserve_exact(rest.len().min(room));
+            }
             let (taken, is_end) = self.scan(&rest[..rest.len().min(room)], limits)?;
             self.head.extend_from_slice(&rest[..taken]);
             rest = &rest[taken..];

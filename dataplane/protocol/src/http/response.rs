@@ -11,14 +11,20 @@ use super::{Method, Page, Refusal, Request, ResponseHeaders, Upgrade};
 
 /// 101: from the next byte on the connection speaks WebSocket (RFC 6455 section 4.2.2).
 pub fn switching_protocols(upgrade: &Upgrade, pool: &mut Pool) -> Frame {
-    let mut head = Head::new(101);
-    head.field("Upgrade", "websocket");
-    head.field("Connection", "Upgrade");
-    head.field("Sec-WebSocket-Accept", upgrade.accept().escape_ascii());
-    if let Some(subprotocol) = upgrade.subprotocol() {
-        head.field("Sec-WebSocket-Protocol", subprotocol);
+    // All but a few bytes are known ahead, and connections come in storms: nothing is formatted.
+    let subprotocol = upgrade.subprotocol();
+    let parts: [&[u8]; 5] = [
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+        &upgrade.accept()[..],
+        if subprotocol.is_some() { b"\r\nSec-WebSocket-Protocol: " } else { b"" },
+        subprotocol.unwrap_or_default().as_bytes(),
+        b"\r\n\r\n",
+    ];
+    let mut buffer = pool.get_empty(0, parts.iter().map(|part| part.len()).sum());
+    for part in parts {
+        buffer.append(part);
     }
-    head.into_frame(b"", pool)
+    buffer.freeze()
 }
 
 /// The answer to a request for a page: the page, without its body to `HEAD`; 304 to a client that
