@@ -1,4 +1,4 @@
-//! What a thread has to say at its end.
+//! What the threads have to say at their end.
 
 use std::fmt;
 
@@ -25,6 +25,42 @@ pub(crate) struct Outcome {
     pub(crate) segments: Option<SegmentCounts>,
     /// Of the hostile clients.
     pub(crate) hostile: Option<Findings>,
+}
+
+impl Outcome {
+    /// Of a thread that has seen nothing.
+    pub(crate) fn empty() -> Self {
+        Self {
+            delivery: Latency::new(),
+            stages: Vec::new(),
+            connect: Latency::new(),
+            upgrade: Latency::new(),
+            offences: Offences::default(),
+            slow_disconnected: 0,
+            segments: None,
+            hostile: None,
+        }
+    }
+
+    /// Adds what another thread has to say.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.delivery.merge(&other.delivery);
+        // Each has all stages, or, where it has seen nothing, none.
+        self.stages.resize_with(self.stages.len().max(other.stages.len()), Latency::new);
+        for (stage, of_other) in self.stages.iter_mut().zip(&other.stages) {
+            stage.merge(of_other);
+        }
+        self.connect.merge(&other.connect);
+        self.upgrade.merge(&other.upgrade);
+        self.offences.merge(other.offences);
+        self.slow_disconnected += other.slow_disconnected;
+        // Where there are any there is one thread.
+        self.segments = self.segments.or(other.segments);
+        match (&mut self.hostile, other.hostile) {
+            (Some(all), Some(hostile)) => all.merge(&hostile),
+            (all, hostile) => *all = all.take().or(hostile),
+        }
+    }
 }
 
 /// Segments and frames of a run.

@@ -11,10 +11,10 @@ pub(crate) use page::render;
 
 use serde::Serialize;
 
-use crate::check::{Offence, Offences};
+use crate::check::Offence;
 use crate::hostile::{Findings, Hostility};
 use crate::latency::{Curve, Latency, Summary};
-use crate::outcome::SegmentCounts;
+use crate::outcome::{Outcome, SegmentCounts};
 use crate::plan::{Load, Plan};
 use crate::run::StageCounts;
 use crate::series::Point;
@@ -136,23 +136,16 @@ pub(crate) struct ServerUse {
     pub(crate) open: u64,
 }
 
-/// What the threads have to say, put together.
-#[derive(Debug)]
-pub(crate) struct Results {
-    pub(crate) delivery: Latency,
-    pub(crate) stages: Vec<Latency>,
-    pub(crate) connect: Latency,
-    pub(crate) upgrade: Latency,
-    pub(crate) offences: Offences,
-    pub(crate) slow_disconnected: u64,
-    pub(crate) segments: Option<SegmentCounts>,
-    pub(crate) hostile: Option<Findings>,
-    pub(crate) failure: Option<String>,
-}
-
 impl Report {
     #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
-    pub(crate) fn new(plan: &Plan, address: String, run: Measurement, results: Results) -> Self {
+    /// `failure`: what kept the run from being made, or from being ended.
+    pub(crate) fn new(
+        plan: &Plan,
+        address: String,
+        run: Measurement,
+        outcome: Outcome,
+        failure: Option<String>,
+    ) -> Self {
         let per_s = |count: u64| if run.seconds > 0.0 { count as f64 / run.seconds } else { 0.0 };
         let share = |cpu_s: f64| (run.seconds > 0.0).then(|| cpu_s / run.seconds);
         let each = |amount: f64| (run.measured > 0).then(|| amount / run.measured as f64);
@@ -165,10 +158,10 @@ impl Report {
             let grown = server.rss_bytes as f64 - server.rss_before_bytes as f64;
             (server.open > 0).then(|| grown / server.open as f64)
         };
-        let offences = results.offences;
-        let mut curves = vec![results.delivery.curve("delivery")];
+        let offences = outcome.offences;
+        let mut curves = vec![outcome.delivery.curve("delivery")];
         if !has_messages {
-            curves = vec![results.connect.curve("TCP connect"), results.upgrade.curve("upgrade")];
+            curves = vec![outcome.connect.curve("TCP connect"), outcome.upgrade.curve("upgrade")];
         }
         curves.retain(|curve| !curve.points.is_empty());
         Self {
@@ -190,11 +183,11 @@ impl Report {
             messages: has_messages.then_some(run.published),
             deliveries,
             deliveries_per_s: deliveries.map(per_s),
-            latency_us: results.delivery.summary(),
+            latency_us: outcome.delivery.summary(),
             connects: if plan.is_connect() { run.measured } else { run.connects },
             connects_per_s: plan.is_connect().then(|| per_s(run.measured)),
-            tcp_connect_us: results.connect.summary(),
-            upgrade_us: results.upgrade.summary(),
+            tcp_connect_us: outcome.connect.summary(),
+            upgrade_us: outcome.upgrade.summary(),
             client_cpu_s: run.client_cpu_s,
             client_cpu_share: run.client_cpu_s.and_then(share),
             client_cpu_ns_per_delivery: run.client_cpu_s.and_then(of_delivery),
@@ -209,7 +202,7 @@ impl Report {
             server_rss_bytes: run.server.map(|server| server.rss_bytes),
             server_rss_bytes_per_connection: run.server.and_then(of_connection),
             server: run.figures,
-            ok: offences.total() == 0 && results.failure.is_none(),
+            ok: offences.total() == 0 && failure.is_none(),
             lost: offences.count(Offence::Lost),
             duplicated: offences.count(Offence::Duplicated),
             reordered: offences.count(Offence::Reordered),
@@ -219,14 +212,14 @@ impl Report {
             disconnected: offences.count(Offence::Disconnected),
             wrong_answers: offences.count(Offence::WrongAnswer),
             overstayed: offences.count(Offence::Overstayed),
-            slow_disconnected: results.slow_disconnected,
+            slow_disconnected: outcome.slow_disconnected,
             seed: plan.hostile.and_then(Hostility::seed),
-            thrown_out_after_us: results.hostile.as_ref().and_then(Findings::thrown_out_after),
-            hostile: results.hostile,
-            segments: results.segments,
-            phases: plan.mix.as_ref().map(|_| phases(&run.stages, &results.stages)),
+            thrown_out_after_us: outcome.hostile.as_ref().and_then(Findings::thrown_out_after),
+            hostile: outcome.hostile,
+            segments: outcome.segments,
+            phases: plan.mix.as_ref().map(|_| phases(&run.stages, &outcome.stages)),
             examples: offences.examples,
-            error: results.failure,
+            error: failure,
             series: run.series,
             curves,
         }
@@ -306,19 +299,8 @@ mod tests {
 
     #[test]
     fn the_page_knows_every_field_of_the_json() {
-        let results = Results {
-            delivery: Latency::new(),
-            stages: Vec::new(),
-            connect: Latency::new(),
-            upgrade: Latency::new(),
-            offences: Offences::default(),
-            slow_disconnected: 0,
-            segments: None,
-            hostile: None,
-            failure: None,
-        };
-        let plan = Plan::of(Scenario::Idle, 1);
-        let report = Report::new(&plan, String::new(), Measurement::default(), results);
+        let (plan, run) = (Plan::of(Scenario::Idle, 1), Measurement::default());
+        let report = Report::new(&plan, String::new(), run, Outcome::empty(), None);
         let json = serde_json::to_value(&report).expect("numbers and strings");
         let in_json: BTreeSet<&str> =
             json.as_object().expect("an object").keys().map(String::as_str).collect();

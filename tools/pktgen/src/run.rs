@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::stages::StageCounts;
 use crate::admin::Admin;
-use crate::check::Offences;
 use crate::fleet::Fleet;
 use crate::hostile::Findings;
-use crate::latency::Latency;
 use crate::limits;
+use crate::outcome::Outcome;
 use crate::plan::{Load, Plan, Until};
 use crate::process::Process;
 use crate::progress::Progress;
-use crate::report::{Measurement, Report, Results, ServerUse};
+use crate::report::{Measurement, Report, ServerUse};
 use crate::series::Recorder;
 use crate::server::{Reading, ServerFigures};
 use crate::shared::{Phase, Shared, Sums};
@@ -65,8 +64,10 @@ pub(crate) fn conduct(plan: Plan) -> Result<Report, String> {
     drop(progress);
     measurement.series = series.points();
     (measurement.from_s, measurement.to_s) = shared.measured_s();
-    let results = results(&shared, fleet);
-    Ok(Report::new(&shared.plan, address.to_string(), measurement, results))
+    let outcome = join(&shared, fleet);
+    let target = &shared.plan.target;
+    let failure = shared.failure().map(|reason| format!("{target}: {reason}"));
+    Ok(Report::new(&shared.plan, address.to_string(), measurement, outcome, failure))
 }
 
 /// The admin interface, which answers.
@@ -372,45 +373,19 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn results(shared: &Shared, fleet: Fleet) -> Results {
-    let mut results = Results {
-        delivery: Latency::new(),
-        stages: Vec::new(),
-        connect: Latency::new(),
-        upgrade: Latency::new(),
-        offences: Offences::default(),
-        slow_disconnected: 0,
-        segments: None,
-        hostile: None,
-        failure: None,
-    };
+/// What all threads have to say, once they are at their end.
+fn join(shared: &Shared, fleet: Fleet) -> Outcome {
+    let mut all = Outcome::empty();
     for outcome in fleet.join() {
-        let Some(outcome) = outcome else {
-            shared.fail(|| "a thread of the generator panicked".to_owned());
-            continue;
-        };
-        results.delivery.merge(&outcome.delivery);
-        results.stages.resize_with(outcome.stages.len(), Latency::new);
-        for (stage, of_thread) in results.stages.iter_mut().zip(&outcome.stages) {
-            stage.merge(of_thread);
-        }
-        results.connect.merge(&outcome.connect);
-        results.upgrade.merge(&outcome.upgrade);
-        results.offences.merge(outcome.offences);
-        results.slow_disconnected += outcome.slow_disconnected;
-        // Only one thread has any.
-        results.segments = results.segments.or(outcome.segments);
-        match (&mut results.hostile, outcome.hostile) {
-            (Some(all), Some(hostile)) => all.merge(&hostile),
-            (all, hostile) => *all = hostile,
+        match outcome {
+            Some(outcome) => all.merge(outcome),
+            None => shared.fail(|| "a thread of the generator panicked".to_owned()),
         }
     }
-    if let Some(reason) = results.hostile.as_ref().and_then(Findings::failure) {
+    if let Some(reason) = all.hostile.as_ref().and_then(Findings::failure) {
         shared.fail(|| reason);
     }
-    let target = &shared.plan.target;
-    results.failure = shared.failure().map(|reason| format!("{target}: {reason}"));
-    results
+    all
 }
 
 /// Tells when nothing has changed for too long.
