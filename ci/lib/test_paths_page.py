@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from paths_page import Page
+from paths_page import Page, committed_share
 
 MACHINE = {
     "cpu": "a CPU", "cpus": 2, "system": "Linux 1", "dpdk": "22.11.1", "quick": False, "repeats": 2, "seconds": 4,
@@ -45,6 +45,16 @@ class PathsPage(unittest.TestCase):
     def test_raw_frames_are_the_limit(self):
         runs = broadcast("dpdk", 1000, [1_500_000.0]) + [{"path": "raw", "scenario": "raw", "frames_per_s": 20_000_000}]
         self.assertIn("0.075 | reached", goal(page(runs).markdown(), "deliveries a second by raw frames a second"))
+
+    def test_the_share_that_a_page_has_is_found_again(self):
+        runs = broadcast("dpdk", 1000, [1_500_000.0, 1_400_000.0]) + [{"path": "raw", "scenario": "raw", "frames_per_s": 20_000_000}] * 2
+        self.assertEqual(committed_share(page(runs).markdown()), 0.073)
+        with self.assertRaises(SystemExit):
+            committed_share(page([]).markdown())
+
+    def test_a_longer_send_ring_has_a_row_of_its_own(self):
+        runs = [run("dpdk", "broadcast", 10, 1024, 16, deliveries_per_s=1e6), run("dpdk", "broadcast-long-ring", 10, 1024, 16, deliveries_per_s=3e6)]
+        self.assertIn("| dpdk, 32 KiB send ring | 10 | 3,000,000 |", page(runs).markdown())
 
     def test_what_was_not_measured_is_said_and_a_quick_run_reaches_nothing(self):
         text = page(broadcast("dpdk", 10, [1.0])).markdown()
