@@ -11,28 +11,20 @@ Status 1: a run failed, or a client did not get every message once, in order and
 """
 
 import argparse
-import contextlib
 import json
 import os
 import pathlib
 import platform
 import re
-import signal
-import socket
 import subprocess
 import sys
 import time
 
 from paths_page import committed_share
+from serving import PATIENCE, Fault, Host, log, wait_until
 
-SERVER = "10.0.0.1:8080"
-CLIENTS = "10.1.0.0/16"
-RING_BITS = 11
 # Bytes of the frame that a message of 64 is delivered in: Ethernet, IPv4, TCP, WebSocket.
 DELIVERY_FRAME_BYTES = 14 + 20 + 20 + 2 + 64
-HUGE_PAGE_BYTES = 2 << 20
-# Of EAL and both processes, beyond the rings of flows.
-HUGE_PAGES_MIN = 160
 # Two testpmd, each with pools of mbufs for many more queues than it has here.
 HUGE_PAGES_RAW = 500
 # What comes and what goes, unless a run has a longer send ring.
@@ -41,81 +33,19 @@ SEND_RING_BYTES = 2048
 # A ring that holds 16 messages of 1 KiB.
 LONG_SEND_RING_BYTES = 32 << 10
 LONG_SEND_RING_CLIENTS_MAX = 10_000
-PATIENCE = 60
 # What is left of a committed share when it has fallen by so much that it is no noise.
 GUARDED_SHARE = 0.75
 GUARD_TRIES = 6
-
-
-class Fault(Exception):
-    """What keeps a run from being made."""
-
-
-def log(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def wait_until(what, fact, seconds=PATIENCE):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if fact():
-            return
-        time.sleep(0.05)
-    raise Fault(f"{what} within {seconds} s")
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def accepts(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
-
-
-class HugePages:
-    """As many as a run needs; what was there before is put back at the end."""
-
-    PATH = pathlib.Path("/proc/sys/vm/nr_hugepages")
-
-    def __init__(self):
-        self.before = int(self.PATH.read_text())
-        if " hugetlbfs " not in pathlib.Path("/proc/mounts").read_text():
-            os.makedirs("/dev/hugepages", exist_ok=True)
-            subprocess.run(["mount", "-t", "hugetlbfs", "hugetlbfs", "/dev/hugepages"], check=True)
-
-    @staticmethod
-    def free():
-        return int(re.search(r"^HugePages_Free:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text(), re.MULTILINE)[1])
-
-    def need(self, pages):
-        free = self.free()
-        if free < pages:
-            self.PATH.write_text(str(int(self.PATH.read_text()) + pages - free))
-        if self.free() < pages:
-            raise Fault(f"the system gives {self.free()} huge pages and not {pages}: free some memory")
-
-    def put_back(self):
-        self.PATH.write_text(str(self.before))
+# Of every server: nothing is limited, and nothing but what is measured goes over its connections.
+SETTINGS = {"control.log_level": "warn", "limits.sessions_max": "off", "websocket.ping_interval": "off", "dpdk.idle": "busy"}
 
 
 class Bench:
     def __init__(self, options):
-        cpus = sorted(os.sched_getaffinity(0))
-        self.server_cpu, self.client_cpu = cpus[0], cpus[1 % len(cpus)]
-        self.bin, self.out = pathlib.Path(options.bin).resolve(), pathlib.Path(options.out).resolve()
+        self.host = Host(options.bin, options.out, "bench")
         self.quick, self.seconds = options.quick, options.seconds
-        self.results = self.out / "paths.jsonl"
-        self.pages = HugePages()
+        self.results = self.host.out / "paths.jsonl"
         self.failures = 0
-        # As short as paths of Unix sockets have to be, wherever the tree lies.
-        self.memif = f"/run/hioload-bench-{os.getpid()}.memif"
-
-    def memif_device(self, role):
-        return f"net_memif0,role={role},id=0,socket={self.memif},socket-abstract=no,bsize=2048,rsize={RING_BITS}"
 
     def ends(self):
         if self.quick:
@@ -130,15 +60,15 @@ class Bench:
 
     def run(self, path, scenario, flags, clients, send_ring=SEND_RING_BYTES, **about):
         log(f"  {path}: {scenario} {' '.join(map(str, flags))}")
-        with self.server(path, clients, is_echo=scenario == "echo", send_ring=send_ring) as server:
-            command = [self.bin / "hioload-pktgen", *flags, "--connections", clients, "--timeout", f"{PATIENCE}s", "--json"]
-            command += ["--busy-poll", "--server-pid", server["pid"], "--admin", f"127.0.0.1:{server['admin']}"]
-            if path == "dpdk":
-                command += ["--transport", "dpdk", "--vdev", self.memif_device("client"), "--cpu", self.client_cpu]
-                command += ["--target", SERVER, "--clients", CLIENTS, "--file-prefix", f"bench-client-{os.getpid()}"]
-            else:
-                command = ["taskset", "-c", self.client_cpu, *command, "--target", f"127.0.0.1:{server['port']}"]
-            ran = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=900)
+        program = [self.host.bin / "examples" / "echo"] if scenario == "echo" else [self.host.bin / "hioload", "serve"]
+        settings, ring_bytes = SETTINGS, RECEIVE_RING_BYTES + send_ring
+        if path == "dpdk":
+            settings = {**SETTINGS, "tcp.send_buffer": send_ring, "tcp.receive_buffer": RECEIVE_RING_BYTES}
+        with self.host.server(path, program, clients + clients // 8 + 1024, settings, ring_bytes) as server:
+            command = [*flags, "--connections", clients, "--timeout", f"{PATIENCE}s", "--json"]
+            command += ["--busy-poll", "--server-pid", server.pid, "--admin", f"127.0.0.1:{server.admin}"]
+            command = self.host.generator(path, server, command)
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=900)
             if ran.returncode != 0 or not ran.stdout:
                 self.failures += 1
                 log(f"  FAILED: {ran.stderr.strip()[-500:]}")
@@ -150,72 +80,30 @@ class Bench:
         self.record(line)
         return line
 
-    @contextlib.contextmanager
-    def server(self, path, clients, is_echo, send_ring):
-        port, admin = free_port(), free_port()
-        toml = self.out / "paths.toml"
-        common = f'[control]\nadmin = "127.0.0.1:{admin}"\nlog_level = "warn"\n[limits]\nsessions_max = "off"\n'
-        common += '[websocket]\nping_interval = "off"\n'
-        if path == "dpdk":
-            flows = clients + clients // 8 + 1024
-            self.pages.need(HUGE_PAGES_MIN + flows * (RECEIVE_RING_BYTES + send_ring) // HUGE_PAGE_BYTES)
-            toml.write_text(
-                f'{common}[server]\nlisten = "{SERVER}"\ndatapath = "dpdk"\n'
-                f"[tcp]\nsend_buffer = {send_ring}\nreceive_buffer = {RECEIVE_RING_BYTES}\n"
-                f'[dpdk]\nidle = "busy"\nflows_max = {flows}\nfile_prefix = "bench-server-{os.getpid()}"\n'
-                f'[[dpdk.port]]\nvdev = "{self.memif_device("server")}"\naddresses = ["{SERVER.split(":")[0]}/8"]\n'
-                f"lcores = [{self.server_cpu}]\nrx_descriptors = {1 << RING_BITS}\ntx_descriptors = {1 << RING_BITS}\n"
-            )
-            is_ready = lambda: os.path.exists(self.memif) and accepts(admin)
-        else:
-            toml.write_text(f'{common}[server]\nlisten = "127.0.0.1:{port}"\ndatapath = "kernel"\nworkers = 1\ncpus = "{self.server_cpu}"\n')
-            is_ready = lambda: accepts(port) and accepts(admin)
-        program = [self.bin / "examples" / "echo"] if is_echo else [self.bin / "hioload", "serve"]
-        command = [str(word) for word in [*program, "--config", toml]]
-        with (self.out / "paths-server.log").open("w") as output:
-            server = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
-        try:
-            wait_until("the server serves", lambda: server.poll() is not None or is_ready())
-            if server.poll() is not None:
-                raise Fault(f"the server does not start: {(self.out / 'paths-server.log').read_text()[-800:]}")
-            yield {"pid": server.pid, "port": port, "admin": admin}
-        finally:
-            self.end(server)
-
-    def end(self, process):
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.memif)
-
     # Raw DPDK: one core sends as fast as it can, the other one takes.
 
     def raw(self, frame_bytes):
         log(f"  testpmd: frames of {frame_bytes} B")
-        self.pages.need(HUGE_PAGES_RAW)
+        self.host.pages.need(HUGE_PAGES_RAW)
 
         def testpmd(role, cpu, *flags):
-            other = self.client_cpu if cpu == self.server_cpu else self.server_cpu
-            command = ["dpdk-testpmd", "--no-pci", f"--file-prefix=bench-{role}-{os.getpid()}", "-m", "128"]
-            command += [f"--lcores=0@{other},1@{cpu}", "--main-lcore=0", "--huge-unlink=always", "--vdev", self.memif_device(role)]
+            other = self.host.client_cpu if cpu == self.host.server_cpu else self.host.server_cpu
+            command = ["dpdk-testpmd", "--no-pci", f"--file-prefix={self.host.prefix(role)}", "-m", "128"]
+            command += [f"--lcores=0@{other},1@{cpu}", "--main-lcore=0", "--huge-unlink=always", "--vdev", self.host.memif_device(role)]
             command += ["--", "--auto-start", "--nb-cores=1", "--stats-period=1", "--no-lsc-interrupt", *flags]
             return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.PIPE, text=True)
 
         seconds = 2 if self.quick else self.seconds
-        receiver = testpmd("server", self.server_cpu, "--forward-mode=rxonly")
+        receiver = testpmd("server", self.host.server_cpu, "--forward-mode=rxonly")
         try:
-            wait_until("testpmd serves", lambda: os.path.exists(self.memif))
-            sender = testpmd("client", self.client_cpu, "--forward-mode=txonly", f"--txpkts={frame_bytes}")
+            wait_until("testpmd serves", lambda: os.path.exists(self.host.memif))
+            sender = testpmd("client", self.host.client_cpu, "--forward-mode=txonly", f"--txpkts={frame_bytes}")
             try:
                 time.sleep(seconds + 5)
             finally:
-                self.end(sender)
+                self.host.end(sender)
         finally:
-            self.end(receiver)
+            self.host.end(receiver)
         rates = [int(rate) for rate in re.findall(r"Rx-pps:\s*(\d+)", receiver.stdout.read())]
         rates = sorted(rate for rate in rates if rate > 0)
         if not rates:
@@ -234,8 +122,8 @@ class Bench:
             "quick": self.quick,
             "repeats": options.repeats,
             "seconds": self.seconds,
-            "server_cpu": self.server_cpu,
-            "client_cpu": self.client_cpu,
+            "server_cpu": self.host.server_cpu,
+            "client_cpu": self.host.client_cpu,
             "date": time.strftime("%Y-%m-%d"),
         }
 
@@ -302,7 +190,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=4)
     options = parser.parse_args()
     bench = Bench(options)
-    bench.out.mkdir(parents=True, exist_ok=True)
+    bench.host.out.mkdir(parents=True, exist_ok=True)
     bench.results.write_text(json.dumps(bench.describe(options)) + "\n")
     try:
         if options.guard:
@@ -312,7 +200,7 @@ def main():
     except (Fault, OSError, subprocess.SubprocessError) as fault:
         sys.exit(f"bench_paths.py: {fault}")
     finally:
-        bench.pages.put_back()
+        bench.host.pages.put_back()
     if bench.failures:
         sys.exit(f"bench_paths.py: {bench.failures} runs failed; see {bench.results}")
 
