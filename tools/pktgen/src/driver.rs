@@ -17,7 +17,7 @@ use crate::driver::mix::MixClients;
 use crate::hostile::Hostile;
 use crate::inbox::{self, Inbox};
 use crate::latency::Latency;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Traffic};
 use crate::outgoing::{Encoder, Opcode};
 use crate::pace::Agenda;
 use crate::plan::{ClosedBy, Scenario};
@@ -51,7 +51,7 @@ pub(crate) struct Driver<T> {
     open: usize,
     /// Connections that were ended, and of which something is left.
     leaving: usize,
-    handshakes: u64,
+    traffic: Traffic,
     roll_called: u64,
     next_roll_call: Option<Instant>,
     roll_call_interval: Duration,
@@ -87,7 +87,7 @@ impl<T: Transport> Driver<T> {
             handshakes_begun: VecDeque::new(),
             open: 0,
             leaving: 0,
-            handshakes: 0,
+            traffic: Traffic::default(),
             roll_called: 0,
             next_roll_call: None,
             roll_call_interval: Self::roll_call_interval(plan.clients),
@@ -113,7 +113,7 @@ impl<T: Transport> Driver<T> {
             }
         }
         let segments = self.transport.segments();
-        let Inbox { mut checker, delivery, stages, .. } = self.inbox;
+        let Inbox { mut checker, delivery, stages, received, .. } = self.inbox;
         checker.finish(|publisher| self.shared.published_for_sure(publisher));
         let hostile = self.hostile.map(|hostile| {
             let (findings, offences) = hostile.finish(&mut self.transport, &self.shared);
@@ -127,6 +127,7 @@ impl<T: Transport> Driver<T> {
             upgrade: self.upgrade,
             offences: checker.offences,
             slow_disconnected: self.slow_disconnected,
+            traffic: Traffic { messages_received: received, ..self.traffic },
             segments,
             hostile,
         }
@@ -250,6 +251,7 @@ impl<T: Transport> Driver<T> {
             self.roll_called += 1;
         }
         let is_closing = session.closing;
+        self.traffic.closed += u64::from(is_closing && read.close.is_some());
         if let (Some(payload), false) = (read.pong, is_closing) {
             self.control(client, Opcode::Pong, &payload);
         }
@@ -382,7 +384,7 @@ impl<T: Transport> Driver<T> {
         let post = |counter: &AtomicU64, value: u64| counter.store(value, Ordering::Release);
         let open = self.open + self.leaving;
         post(&counters.open, open as u64);
-        post(&counters.handshakes, self.handshakes);
+        post(&counters.handshakes, self.traffic.opened);
         post(&counters.under_way, (open + self.connecting) as u64);
         post(&counters.roll_called, self.roll_called);
         post(&counters.settled, self.inbox.settled);

@@ -16,6 +16,8 @@ pub(crate) struct Inbox {
     pub(crate) delivery: Latency,
     /// In mode mix, by phase.
     pub(crate) stages: Vec<Latency>,
+    /// Whole messages, whatever is in them.
+    pub(crate) received: u64,
     pub(crate) settled: u64,
     pub(crate) measured: u64,
     /// Publishers who may send again.
@@ -47,6 +49,7 @@ impl Inbox {
             ledger: Ledger::new(plan, thread),
             delivery: Latency::new(),
             stages: (0..phases).map(|_| Latency::new()).collect(),
+            received: 0,
             settled: 0,
             measured: 0,
             ready: Vec::new(),
@@ -84,6 +87,7 @@ impl Inbox {
 
     /// Whether it belongs to the roll call.
     fn message(&mut self, shared: &Shared, client: usize, message: &[u8], now_ns: u64) -> bool {
+        self.received += 1;
         let published = |publisher| shared.published(publisher);
         let arrival = match self.checker.take(client, message, published) {
             Verdict::Arrived(arrival) => arrival,

@@ -21,6 +21,7 @@ pub(crate) struct Outcome {
     pub(crate) offences: Offences,
     /// Slow clients whose connection the server ended.
     pub(crate) slow_disconnected: u64,
+    pub(crate) traffic: Traffic,
     /// Where the generator has a TCP of its own.
     pub(crate) segments: Option<SegmentCounts>,
     /// Of the hostile clients.
@@ -37,6 +38,7 @@ impl Outcome {
             upgrade: Latency::new(),
             offences: Offences::default(),
             slow_disconnected: 0,
+            traffic: Traffic::default(),
             segments: None,
             hostile: None,
         }
@@ -54,12 +56,51 @@ impl Outcome {
         self.upgrade.merge(&other.upgrade);
         self.offences.merge(other.offences);
         self.slow_disconnected += other.slow_disconnected;
+        self.traffic.merge(other.traffic);
         // Where there are any there is one thread.
         self.segments = self.segments.or(other.segments);
         match (&mut self.hostile, other.hostile) {
             (Some(all), Some(hostile)) => all.merge(&hostile),
             (all, hostile) => *all = all.take().or(hostile),
         }
+    }
+}
+
+/// What went over all connections of a run, in the measurement or not, so that it can be held
+/// against what a server has counted since its start. Hostile clients are no part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Traffic {
+    /// Messages that clients sent, calls of the roll among them.
+    pub(crate) messages_sent: u64,
+    /// Whole messages that came to clients that read. What slow ones are sent is not looked at.
+    pub(crate) messages_received: u64,
+    /// Connections that were upgraded.
+    pub(crate) opened: u64,
+    /// Of these, those of slow clients.
+    pub(crate) opened_slow: u64,
+    /// Connections whose Close the server answered.
+    pub(crate) closed: u64,
+}
+
+impl Traffic {
+    fn merge(&mut self, other: Self) {
+        self.messages_sent += other.messages_sent;
+        self.messages_received += other.messages_received;
+        self.opened += other.opened;
+        self.opened_slow += other.opened_slow;
+        self.closed += other.closed;
+    }
+}
+
+impl fmt::Display for Traffic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { messages_sent, messages_received, opened, opened_slow, closed } = self;
+        write!(f, "{messages_sent} messages sent, {messages_received} received; ")?;
+        write!(f, "{opened} connections opened")?;
+        if *opened_slow > 0 {
+            write!(f, " ({opened_slow} slow)")?;
+        }
+        write!(f, ", {closed} closed")
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::check::Offence;
 use crate::hostile::{Findings, Hostility};
 use crate::latency::{Curve, Latency, Summary};
-use crate::outcome::{Outcome, SegmentCounts};
+use crate::outcome::{Outcome, SegmentCounts, Traffic};
 use crate::plan::{Load, Plan};
 use crate::run::StageCounts;
 use crate::series::Point;
@@ -76,6 +76,7 @@ pub(crate) struct Report {
     seed: Option<u64>,
     hostile: Option<Findings>,
     thrown_out_after_us: Option<Summary>,
+    whole_run: Traffic,
     segments: Option<SegmentCounts>,
     phases: Option<Vec<Phase>>,
     examples: Vec<String>,
@@ -216,6 +217,7 @@ impl Report {
             seed: plan.hostile.and_then(Hostility::seed),
             thrown_out_after_us: outcome.hostile.as_ref().and_then(Findings::thrown_out_after),
             hostile: outcome.hostile,
+            whole_run: outcome.traffic,
             segments: outcome.segments,
             phases: plan.mix.as_ref().map(|_| phases(&run.stages, &outcome.stages)),
             examples: offences.examples,

@@ -6,6 +6,8 @@ mod program;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use hioload::config::AdminAddress;
 use hioload::{Appliance, Broadcast, Config, Recovery};
@@ -105,6 +107,32 @@ fn clients_that_come_back_get_all_that_is_sent_while_they_are_there() {
     let connects = ran.number("connects");
     assert!((20 + churned..=30 + churned).contains(&connects), "nearly all are back: {ran:?}");
     assert!(ran.number("deliveries") > 2_000, "{ran:?}");
+}
+
+#[test]
+fn what_a_run_counts_from_its_first_connection_on_is_what_the_server_counts() {
+    let appliance = appliance(|_| {});
+    let text = "connections = 20\n\
+        [[phase]]\nname = 'a'\nduration = '700ms'\nrate = 300\nchurn = 100\npublishers = 3\n\
+        [[phase]]\nname = 'b'\nduration = '300ms'\nrate = 300\nchurn = 100\nconnections = 9\n";
+    let scenario = Scenario::new("counts", text);
+    let ran = scenario.run(&appliance.addresses()[0].to_string(), " --threads 2");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    // Clients leave with the server's Close, and the server hears of it a little later.
+    let began = Instant::now();
+    let counts = loop {
+        let totals = appliance.stats().totals;
+        let closed = totals["sessions_closed"];
+        if closed == totals["sessions_opened"] || began.elapsed() > Duration::from_secs(10) {
+            break [totals["messages_received"], totals["deliveries_sent"], closed, closed];
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    appliance.stop().expect("it ends well");
+    let of_run = ["messages_sent", "messages_received", "opened", "closed"]
+        .map(|name| ran.number(&format!("whole_run.{name}")));
+    assert_eq!(of_run, counts, "{ran:?}");
+    assert!(of_run[0] > ran.number("messages"), "the calls of the roll, too: {ran:?}");
 }
 
 #[test]

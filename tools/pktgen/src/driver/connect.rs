@@ -83,7 +83,7 @@ impl<T: Transport> Driver<T> {
         let Client::Upgrading(upgrading) = state else { return };
         self.connecting -= 1;
         self.open += 1;
-        self.handshakes += 1;
+        self.traffic.opened += 1;
         let now_ns = self.shared.now_ns();
         let is_connect = self.shared.plan.is_connect();
         let is_measured = self.shared.measuring();
@@ -97,6 +97,7 @@ impl<T: Transport> Driver<T> {
             self.inbox.checker.is_first(client);
         }
         if self.is_slow(client) {
+            self.traffic.opened_slow += 1;
             return self.transport.hold(client, true);
         }
         if let Ok(Some(tail)) = upgrading.upgrade.tail() {

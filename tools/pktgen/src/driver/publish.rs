@@ -59,6 +59,7 @@ impl<T: Transport> Driver<T> {
             let message = &mut self.message[..len];
             stamp.write(message);
             self.encoder.frame(&mut self.wire, Opcode::Binary, message);
+            self.traffic.messages_sent += 1;
             if self.wire.len() >= WIRE_BYTES {
                 self.send_wire(client);
                 self.wire.clear();
@@ -99,6 +100,7 @@ impl<T: Transport> Driver<T> {
             stamp.write(message);
             self.wire.clear();
             self.encoder.frame(&mut self.wire, Opcode::Binary, message);
+            self.traffic.messages_sent += 1;
             self.send_wire(caller / threads);
         }
     }

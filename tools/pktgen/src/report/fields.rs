@@ -66,6 +66,7 @@ pub(crate) const GROUPS: [Group; 6] = [
             field("deliveries_per_s", "Rate of deliveries", Unit::PerSecond),
             field("connects", "Upgrades completed", Unit::None),
             field("connects_per_s", "Rate of connects", Unit::PerSecond),
+            field("whole_run", "Of the whole run", Unit::None),
         ],
     },
     Group {

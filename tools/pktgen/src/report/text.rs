@@ -84,6 +84,7 @@ impl fmt::Display for Report {
         if let Some(after) = &self.thrown_out_after_us {
             row("  after", after.to_string())?;
         }
+        row("whole run", self.whole_run.to_string())?;
         if let Some(segments) = &self.segments {
             row("segments", segments.to_string())?;
         }

@@ -30,7 +30,7 @@ pub(crate) fn run(target: &str, flags: &str) -> Ran {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.lines().count() <= 1, "one line of JSON: {stdout}");
     Ran {
-        status: output.status.code().expect("it ends by itself"),
+        status: output.status.code().unwrap_or_else(|| panic!("{}: {flags}", output.status)),
         json: serde_json::from_str(&stdout).unwrap_or(Value::Null),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
