@@ -19,6 +19,8 @@ mod ingress;
 mod outbox;
 mod raw;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::VecDeque;
