@@ -64,7 +64,8 @@ class Bench:
         settings, ring_bytes = SETTINGS, RECEIVE_RING_BYTES + send_ring
         if path == "dpdk":
             settings = {**SETTINGS, "tcp.send_buffer": send_ring, "tcp.receive_buffer": RECEIVE_RING_BYTES}
-        with self.host.server(path, program, clients + clients // 8 + 1024, settings, ring_bytes) as server:
+        # Some have still to end in order when their clients come again.
+        with self.host.server(path, program, clients + 1024, settings, ring_bytes) as server:
             command = [*flags, "--connections", clients, "--timeout", f"{PATIENCE}s", "--json"]
             command += ["--busy-poll", "--server-pid", server.pid, "--admin", f"127.0.0.1:{server.admin}"]
             command = self.host.generator(path, server, command)
@@ -75,10 +76,18 @@ class Bench:
             if not ran.stdout:
                 return None
             client = json.loads(ran.stdout)
+            memory = self.memory(server.pid)
         client.pop("series", None)
-        line = {"path": path, "scenario": scenario, "clients": clients, "send_ring": send_ring, **about, "client": client}
+        line = {"path": path, "scenario": scenario, "clients": clients, "send_ring": send_ring, **memory, **about, "client": client}
         self.record(line)
         return line
+
+    @staticmethod
+    def memory(pid):
+        """What a process had resident at most, and has in huge pages."""
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        kibibytes = lambda name: int(re.search(rf"^{name}:\s*(\d+) kB", status, re.MULTILINE)[1])
+        return {"server_peak_bytes": kibibytes("VmHWM") << 10, "server_huge_bytes": kibibytes("HugetlbPages") << 10}
 
     # Raw DPDK: one core sends as fast as it can, the other one takes.
 

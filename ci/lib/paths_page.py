@@ -49,7 +49,11 @@ class Page:
         self.goals = []
 
     def spread(self, figure, path, scenario, clients=None, size=None, window=None):
-        return Spread([figure(run) for run in self.runs[path, scenario, clients, size, window]])
+        """Of the runs that passed their checks."""
+        runs = [run for run in self.runs[path, scenario, clients, size, window] if run not in self.failed]
+        spread = Spread([figure(run) for run in runs])
+        spread.of_repeat = {run["repeat"]: figure(run) for run in runs}
+        return spread
 
     def client(self, name, *key):
         return self.spread(lambda run: run["client"].get(name), *key)
@@ -66,7 +70,9 @@ class Page:
         return sorted({key[2] for key in self.runs if key[:2] == (path, "broadcast")})
 
     def quotients(self, numerators, denominators):
-        return Spread.of_ratios(numerators.values, denominators.values)
+        """Of the repeats in which both were measured."""
+        repeats = numerators.of_repeat.keys() & denominators.of_repeat.keys()
+        return Spread.of_ratios(*([figures.of_repeat[repeat] for repeat in repeats] for figures in (numerators, denominators)))
 
     def goal(self, what, spread, bound, number, is_most=False):
         if spread.median is None or self.machine["quick"]:
@@ -161,8 +167,10 @@ class Page:
         client = run["client"]
         lines = [
             ["connections made", whole(client["connects"])],
-            ["resident memory per session", size(client["server_rss_bytes_per_connection"] or 0)],
-            ["with the rings of each, in huge pages", size(million_bytes(run))],
+            ["server memory, resident at most", size(run["server_peak_bytes"])],
+            ["and in huge pages: rings of the flows, pools, DPDK's own", size(run["server_huge_bytes"])],
+            ["together, per session", size(million_bytes(run))],
+            *([f"of it: pool {pool['name']}, in use of mbufs", f"{whole(pool['in_use'])} of {whole(pool['mbufs'])}"] for pool in client.get("server_mempools") or []),
             ["broadcast of 64 B to all: deliveries a second", whole(client["deliveries_per_s"] or 0)],
             ["time from publish to delivery, median", microseconds((client["latency_us"] or {}).get("p50", 0))],
             ["the last of all", microseconds((client["latency_us"] or {}).get("max", 0))],
@@ -171,8 +179,8 @@ class Page:
 
 
 def million_bytes(run):
-    """Rings are 1 KiB in and 2 KiB out of each flow."""
-    return (run["client"]["server_rss_bytes_per_connection"] or 0) + 3072
+    """All that the process has, also what it has without any session: resident at most, and huge pages."""
+    return (run["server_peak_bytes"] + run["server_huge_bytes"]) / run["clients"]
 
 
 def rows(head, lines):

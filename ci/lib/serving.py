@@ -56,32 +56,35 @@ def accepts(port):
 
 
 class HugePages:
-    """As many as a run needs; what was there before is put back at the end."""
+    """As many as a run needs; what was added is taken away at the end, and nobody else's."""
 
     PATH = pathlib.Path("/proc/sys/vm/nr_hugepages")
 
     def __init__(self):
-        self.before = None
+        self.added = 0
 
     @staticmethod
     def free():
         return int(re.search(r"^HugePages_Free:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text(), re.MULTILINE)[1])
 
+    @classmethod
+    def reserved(cls):
+        return int(cls.PATH.read_text())
+
     def need(self, pages):
-        if self.before is None:
-            self.before = int(self.PATH.read_text())
-            if " hugetlbfs " not in pathlib.Path("/proc/mounts").read_text():
-                os.makedirs("/dev/hugepages", exist_ok=True)
-                subprocess.run(["mount", "-t", "hugetlbfs", "hugetlbfs", "/dev/hugepages"], check=True)
-        free = self.free()
+        if " hugetlbfs " not in pathlib.Path("/proc/mounts").read_text():
+            os.makedirs("/dev/hugepages", exist_ok=True)
+            subprocess.run(["mount", "-t", "hugetlbfs", "hugetlbfs", "/dev/hugepages"], check=True)
+        free, before = self.free(), self.reserved()
         if free < pages:
-            self.PATH.write_text(str(int(self.PATH.read_text()) + pages - free))
+            self.PATH.write_text(str(before + pages - free))
+            self.added += self.reserved() - before
         if self.free() < pages:
             raise Fault(f"the system gives {self.free()} huge pages and not {pages}: free some memory")
 
     def put_back(self):
-        if self.before is not None:
-            self.PATH.write_text(str(self.before))
+        if self.added:
+            self.PATH.write_text(str(max(0, self.reserved() - self.added)))
 
 
 @dataclasses.dataclass
