@@ -14,9 +14,10 @@ use super::table::{Entry, FlowKey, KeyHash};
 use super::{StackStreams, challenge};
 use crate::{BURST_MAX, Event, FramePort};
 
-/// Frames that a turn takes in of a port, about, at most: a turn sends a thousand segments, and
-/// each may have to be acknowledged.
-const FRAMES_PER_TURN: usize = 256;
+/// Frames that a turn takes in of a port, about, at most. As many segments go out in a turn, and
+/// each is acknowledged: were it fewer, then the acknowledgements of a fan-out to very many would
+/// wait for its end, and some of them for longer than a timeout.
+const FRAMES_PER_TURN: usize = 1024;
 
 /// So many flows stay in the caches by themselves.
 const NEAR_MAX: usize = 128;
