@@ -17,11 +17,13 @@ import pathlib
 import platform
 import re
 import statistics
+import subprocess
 import sys
 
 MARKERS = ("<!-- ci/bench: begin -->", "<!-- ci/bench: end -->")
 OURS = "hioload"
-PEERS = ("tokio-tungstenite", "fastwebsockets")
+CRATES = ("tokio-tungstenite", "fastwebsockets")
+PEERS = (*CRATES, "nginx-nchan")
 SERVERS = (OURS, *PEERS)
 
 # The most that our figure may be, as a share of the better peer's.
@@ -92,14 +94,20 @@ class Report:
         runs = sorted(self.runs[scenario, server, variant], key=lambda run: run["repeat"])
         return [figure(run) for run in runs]
 
-    def against_better_peer(self, scenario, figure, better):
+    def against_better_peer(self, scenario, figure, better, variant=""):
         """Ours as a share of the better peer's, repeat by repeat: they took turns within each."""
-        medians = {peer: Spread(self.figures(scenario, peer, figure)).median for peer in PEERS}
+        medians = {peer: Spread(self.figures(scenario, peer, figure, variant)).median for peer in PEERS}
         measured = [peer for peer in PEERS if medians[peer]]
         if not measured:
             return Spread([])
         peer = better(measured, key=medians.get)
-        return Spread.of_ratios(*(self.figures(scenario, server, figure) for server in (OURS, peer)))
+        return Spread.of_ratios(*(self.figures(scenario, server, figure, variant) for server in (OURS, peer)))
+
+    def cell(self, scenario, server, figure, number, variant):
+        """The text of a figure; empty for a server that the scenario is not for."""
+        if not self.runs.get((scenario, server, variant)):
+            return ""
+        return Spread(self.figures(scenario, server, figure, variant)).text(number)
 
     def target(self, what, value, most, number):
         """The text of a target, which is met where `value` as it is printed is at most `most`."""
@@ -110,9 +118,9 @@ class Report:
             self.missed.append(f"{what} ({number(value)} instead of {number(most)})")
         return f"{number(most)}: {'met' if met else '**missed**'}"
 
-    def row(self, scenario, label, figure, number, better=min, target=None):
-        cells = [Spread(self.figures(scenario, server, figure)).text(number) for server in SERVERS]
-        shares = self.against_better_peer(scenario, figure, better)
+    def row(self, scenario, label, figure, number, better=min, target=None, variant=""):
+        cells = [self.cell(scenario, server, figure, number, variant) for server in SERVERS]
+        shares = self.against_better_peer(scenario, figure, better, variant)
         goal = self.target(target[0], shares.median, target[1], ratio) if target else ""
         return [label, *cells, shares.text(ratio), goal]
 
@@ -122,15 +130,14 @@ class Report:
             scenario = f"broadcast-{message}-{window}"
             if not self.has(scenario):
                 continue
-            name = f"{message} B" if message < 1024 else f"{message // 1024} KiB"
-            name += f", {window} in flight"
-            rows.append([f"**{name}**", "", "", "", "", ""])
-            cpu = "server CPU per delivery"
+            name = message_name(message, window)
+            rows.append(heading(name))
+            cpu, of = "server CPU per delivery", str(self.run["subscribers"])
             rows += [
-                self.row(scenario, cpu, client("server_cpu_ns_per_delivery"), nanoseconds, target=(f"{cpu}, {name}", most)),
-                self.row(scenario, "deliveries a second", client("deliveries_per_s"), whole, better=max),
-                self.row(scenario, "latency, median", latency("p50"), microseconds),
-                self.row(scenario, "latency, 99th percentile", latency("p99"), microseconds),
+                self.row(scenario, cpu, client("server_cpu_ns_per_delivery"), nanoseconds, target=(f"{cpu}, {name}", most), variant=of),
+                self.row(scenario, "deliveries a second", client("deliveries_per_s"), whole, better=max, variant=of),
+                self.row(scenario, "latency, median", latency("p50"), microseconds, variant=of),
+                self.row(scenario, "latency, 99th percentile", latency("p99"), microseconds, variant=of),
             ]
         return rows
 
@@ -138,7 +145,7 @@ class Report:
         rows = []
         if self.has("idle"):
             rows += [
-                [f"**{whole(self.run['many'])} idle connections**", "", "", "", "", ""],
+                heading(f"{whole(self.run['many'])} idle connections"),
                 self.row("idle", "server memory before", client("server_rss_before_bytes"), size),
                 self.row("idle", "server memory with them", client("server_rss_bytes"), size),
             ]
@@ -152,11 +159,17 @@ class Report:
         if self.has("sessions"):
             rows += self.sessions()
         if self.has("echo"):
-            rows.append([f"**echo of 64 B to {self.run['echo_clients']} clients**", "", "", "", "", ""])
+            rows.append(heading(f"echo of 64 B to {self.run['echo_clients']} clients"))
             rows += [
                 self.row("echo", "round trip, median", latency("p50"), microseconds),
                 self.row("echo", "round trip, 99th percentile", latency("p99"), microseconds),
                 self.row("echo", "server CPU per round trip", client("server_cpu_ns_per_delivery"), nanoseconds),
+            ]
+        if self.has("connect"):
+            rows.append(heading(f"{self.run['connecting']} clients that connect, upgrade and close, over and over"))
+            rows += [
+                self.row("connect", "connections a second", client("connects_per_s"), whole, better=max),
+                self.row("connect", "server CPU per connection", client("server_cpu_us_per_connect"), microseconds),
             ]
         return rows
 
@@ -164,7 +177,7 @@ class Report:
         """Ours alone: the others cannot say who is connected."""
 
         def row(label, spread, number, goal=""):
-            return [label, spread.text(number), "", "", "", goal]
+            return [label, spread.text(number), *[""] * len(PEERS), "", goal]
 
         p99 = {v: self.figures("sessions", OURS, latency("p99"), v) for v in ("left-alone", "in-use")}
         shares = Spread.of_ratios(p99["in-use"], p99["left-alone"])
@@ -175,7 +188,7 @@ class Report:
             self.figures("sessions", OURS, lambda run: run["sessions"][name] / run["sessions"]["seconds"], "in-use")
         )
         return [
-            [f"**64 B to {whole(self.run['many'])} clients, one in flight, sessions listed, written to and kicked**"] + [""] * 5,
+            heading(f"64 B to {whole(self.run['many'])} clients, one in flight, sessions listed, written to and kicked"),
             row("latency, 99th percentile, nobody asks", Spread(p99["left-alone"]), microseconds),
             row("the same, somebody does", Spread(p99["in-use"]), microseconds),
             row("the latter by the former", shares, ratio, goal),
@@ -187,7 +200,7 @@ class Report:
 
     def stalled(self):
         def cells(figure, number, variant):
-            return [Spread(self.figures("stalled", server, figure, variant)).text(number) for server in SERVERS]
+            return [self.cell("stalled", server, figure, number, variant) for server in SERVERS]
 
         def with_by_without(figure):
             pairs = {}
@@ -200,7 +213,8 @@ class Report:
         # Where nothing was dropped the run was too short: nobody felt the one, and nothing is proved.
         dropped = self.figures("stalled", OURS, lambda run: run["dropped"], "one-stalled")
         was_felt = all(dropped)
-        rows = [[f"**1 KiB to {whole(self.run['many'])} clients, 16 in flight, one stops reading**", "", "", "", "", ""]]
+        rows = [heading(f"1 KiB to {whole(self.run['many'])} clients, 16 in flight, one stops reading")]
+        took_part = [bool(self.runs.get(("stalled", server, "one-stalled"))) for server in SERVERS]
         for label, figure, number, most in (
             ("latency, 99th percentile", p99, microseconds, STALLED_P99_RATIO_MAX),
             ("highest server memory", memory, size, STALLED_MEMORY_RATIO_MAX),
@@ -211,24 +225,36 @@ class Report:
             what = "99th percentile" if figure is p99 else "server memory"
             share = pairs[OURS].median if was_felt else None
             goal = self.target(f"{what} with a client that stops reading", share, most, ratio)
-            rows.append([f"{what}, the latter by the former", *(pairs[server].text(ratio) for server in SERVERS), "", goal])
+            rows.append([f"{what}, the latter by the former", *(pairs[server].text(ratio) if took else "" for server, took in zip(SERVERS, took_part)), "", goal])
         lost = [sum(self.figures("stalled", server, client("lost"), "one-stalled")) for server in SERVERS]
         goal = self.target("messages lost by clients that read", lost[0] if was_felt else None, 0, whole)
-        rows.append(["messages lost by the others", *map(whole, lost), "", goal])
-        rows.append(["messages dropped for the one", Spread(dropped).text(whole), "", "", "", ""])
+        rows.append(["messages lost by the others", *(whole(count) if took else "" for count, took in zip(lost, took_part)), "", goal])
+        rows.append(["messages dropped for the one", Spread(dropped).text(whole), *[""] * len(PEERS), "", ""])
         return rows
+
+    def setting(self):
+        """What was measured, where and how."""
+        run = self.run
+        return (
+            f"`{run['command']}` on {run['cpu']}, {run['cpus']} CPUs, {run['system']}. Each server in turn has one thread"
+            f" for its clients, on CPU {run['server_cpu']}; the load client is on CPU {run['client_cpu']}, over loopback."
+            f" Figures are medians of {run['repeats']} runs, with the lowest and highest; ratios are taken within each"
+            f" repeat. The others are {', '.join(run['peers'])}."
+        )
+
+    def faults(self):
+        """Which runs failed their checks, or None."""
+        if not self.failed:
+            return None
+        names = sorted({f"{run['server']} in {run['scenario']}" for run in self.failed})
+        return f"**{len(self.failed)} runs failed their checks: {', '.join(names)}.**"
 
     def markdown(self):
         run = self.run
         parts = []
         if run["quick"]:
             parts.append("**A smoke run: debug builds, few clients. These figures mean nothing.**")
-        parts.append(
-            f"`{run['command']}` on {run['cpu']}, {run['cpus']} CPUs, {run['system']}. Each server in turn has one thread"
-            f" for its clients, on CPU {run['server_cpu']}; the load client is on CPU {run['client_cpu']}, over loopback."
-            f" Figures are medians of {run['repeats']} runs, with the lowest and highest; ratios are taken within each"
-            f" repeat. The others are {' and '.join(run['peers'])}, as in `tools/peers`."
-        )
+        parts.append(self.setting())
         if broadcast := self.broadcast():
             parts.append(table(f"broadcast to {whole(run['subscribers'])} clients", broadcast))
         if others := self.others():
@@ -237,14 +263,13 @@ class Report:
             parts.append("Targets missed: " + "; ".join(self.missed) + ".")
         elif not run["quick"]:
             parts.append("No target was missed.")
-        if self.failed:
-            names = sorted({f"{run['server']} in {run['scenario']}" for run in self.failed})
-            parts.append(f"**{len(self.failed)} runs failed their checks: {', '.join(names)}.**")
+        if faults := self.faults():
+            parts.append(faults)
         return "\n\n".join(parts)
 
 
 def client(name):
-    return lambda run: run["client"][name]
+    return lambda run: run["client"].get(name)
 
 
 def latency(percentile):
@@ -252,8 +277,21 @@ def latency(percentile):
 
 
 def table(head, rows):
-    lines = [[head, *SERVERS, "ours by the better", "target"], ["---"] * 6, *rows]
+    return markdown_table([head, *SERVERS, "ours by the best other", "target"], rows)
+
+
+def markdown_table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def heading(text):
+    """A row that says what those below it are of."""
+    return [f"**{text}**", *[""] * (len(SERVERS) + 2)]
+
+
+def message_name(size_bytes, window):
+    return f"{size_bytes} B, {window} in flight" if size_bytes < 1024 else f"{size_bytes // 1024} KiB, {window} in flight"
 
 
 def put_into(path, text, markers=MARKERS):
@@ -271,19 +309,37 @@ def describe(arguments):
     shown = [argument for argument in arguments if argument != "--write-readme"]
     names = re.findall(r"^model name\s*:\s*(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     lock = pathlib.Path("Cargo.lock").read_text()
-    versions = {peer: re.search(rf'name = "{peer}"\nversion = "(.*)"', lock)[1] for peer in PEERS}
+    versions = {crate: re.search(rf'name = "{crate}"\nversion = "(.*)"', lock)[1] for crate in CRATES}
+    peers = [f"{crate} {version} as in `tools/peers`" for crate, version in versions.items()]
+    if pathlib.Path(os.environ["NGINX"]).exists() and pathlib.Path(os.environ["NCHAN"]).exists():
+        peers.append(f"nginx {nginx_version()} with Nchan{nchan_version()}")
     return {
         "command": " ".join(["ci/bench", *shown]),
         "cpu": names[0] if names else platform.machine(),
         "cpus": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
-        "peers": [f"{peer} {version}" for peer, version in versions.items()],
+        "peers": peers,
         "quick": os.environ["QUICK"] == "true",
         **{
             name: int(os.environ[name.upper()])
-            for name in ("repeats", "subscribers", "many", "echo_clients", "server_cpu", "client_cpu")
+            for name in ("repeats", "few", "subscribers", "many", "echo_clients", "connecting", "server_cpu", "client_cpu")
         },
     }
+
+
+def nginx_version():
+    said = subprocess.run([os.environ["NGINX"], "-v"], capture_output=True, text=True, check=True).stderr
+    return said.strip().rpartition("/")[2]
+
+
+def nchan_version():
+    """Of Debian's package; a module does not say."""
+    command = ["dpkg-query", "--show", "--showformat=${Version}", "libnginx-mod-nchan"]
+    try:
+        version = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return " " + re.sub(r"^\d+:|[+-].*$", "", version)
 
 
 def main(arguments):
