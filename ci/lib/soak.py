@@ -86,8 +86,8 @@ class Soak:
             self.status = generator.returncode
             wait_until("the server is rid of all clients", lambda: is_at_rest(server.stats()), 3 * PATIENCE)
             self.after = server.stats()
-            both = {"before": self.before, "after": self.after}
-            (self.host.out / f"soak-{self.path}-stats.json").write_text(json.dumps(both, indent=1))
+            seen = {"before": self.before, "after": self.after, "samples": self.samples}
+            (self.host.out / f"soak-{self.path}-stats.json").write_text(json.dumps(seen))
         self.server_status = server.status
         self.ends = [entry for entry in map(entry_of, server.log.read_text().splitlines()) if entry.get("message") == "session ended"]
 
