@@ -128,6 +128,7 @@ impl<T: Transport> Driver<T> {
             offences: checker.offences,
             slow_disconnected: self.slow_disconnected,
             traffic: Traffic { messages_received: received, ..self.traffic },
+            longest_pause: self.transport.longest_pause(),
             segments,
             hostile,
         }

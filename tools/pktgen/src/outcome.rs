@@ -1,6 +1,7 @@
 //! What the threads have to say at their end.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -22,6 +23,8 @@ pub(crate) struct Outcome {
     /// Slow clients whose connection the server ended.
     pub(crate) slow_disconnected: u64,
     pub(crate) traffic: Traffic,
+    /// Between two looks for news, where a thread never waits for news.
+    pub(crate) longest_pause: Option<Duration>,
     /// Where the generator has a TCP of its own.
     pub(crate) segments: Option<SegmentCounts>,
     /// Of the hostile clients.
@@ -39,6 +42,7 @@ impl Outcome {
             offences: Offences::default(),
             slow_disconnected: 0,
             traffic: Traffic::default(),
+            longest_pause: None,
             segments: None,
             hostile: None,
         }
@@ -57,6 +61,7 @@ impl Outcome {
         self.offences.merge(other.offences);
         self.slow_disconnected += other.slow_disconnected;
         self.traffic.merge(other.traffic);
+        self.longest_pause = self.longest_pause.max(other.longest_pause);
         // Where there are any there is one thread.
         self.segments = self.segments.or(other.segments);
         match (&mut self.hostile, other.hostile) {

@@ -97,6 +97,11 @@ pub(crate) trait Transport {
         None
     }
 
+    /// The longest time between two looks for news, where the thread never waits for news.
+    fn longest_pause(&self) -> Option<Duration> {
+        None
+    }
+
     /// What has been counted of segments, where there is a TCP of our own.
     fn segments(&self) -> Option<SegmentCounts> {
         None

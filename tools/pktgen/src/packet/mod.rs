@@ -119,6 +119,9 @@ pub(crate) struct PacketTransport<P: FramePort> {
     /// The last turn found something to do.
     was_busy: bool,
     busy_ns: u64,
+    /// The clients' loop has begun, and the longest time between two of its polls.
+    has_begun: bool,
+    longest_pause_ns: u64,
     counts: SegmentCounts,
     answers: StrayAnswers,
 }
@@ -151,6 +154,8 @@ impl<P: FramePort> PacketTransport<P> {
             idle_polls: 0,
             was_busy: false,
             busy_ns: 0,
+            has_begun: false,
+            longest_pause_ns: 0,
             counts: SegmentCounts::default(),
             answers: StrayAnswers::default(),
             port,
@@ -281,7 +286,11 @@ impl<P: FramePort> PacketTransport<P> {
 
 impl<P: FramePort> Transport for PacketTransport<P> {
     fn poll(&mut self, patience: Duration, events: &mut Vec<Event>) -> io::Result<()> {
+        let before_ns = self.now_ns;
         self.poll_port(events);
+        if std::mem::replace(&mut self.has_begun, true) {
+            self.longest_pause_ns = self.longest_pause_ns.max(self.now_ns - before_ns);
+        }
         self.look_after_timers(events);
         self.send_pending(events);
         self.was_busy = !self.frames.is_empty() || !events.is_empty();
@@ -342,6 +351,10 @@ impl<P: FramePort> Transport for PacketTransport<P> {
 
     fn busy(&self) -> Option<Duration> {
         Some(Duration::from_nanos(self.busy_ns))
+    }
+
+    fn longest_pause(&self) -> Option<Duration> {
+        Some(Duration::from_nanos(self.longest_pause_ns))
     }
 
     fn segments(&self) -> Option<SegmentCounts> {

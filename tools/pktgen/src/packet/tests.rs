@@ -1,6 +1,7 @@
 //! Clients against a server that says what a test wants, segment by segment.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hioload_net::{FramePort, MemoryFrame, MemoryPort, PortFrame, WireOptions};
@@ -156,4 +157,16 @@ fn who_is_not_answered_asks_for_the_next_hop_that_a_damaged_frame_was_taken_for(
         assert!(began.elapsed() < PATIENCE, "nothing comes to the server");
         scene.turn();
     }
+}
+
+#[test]
+fn the_longest_time_in_which_nobody_looked_is_kept() {
+    let mut scene = Scene::new();
+    let pause = Duration::from_millis(50);
+    thread::sleep(pause);
+    scene.turn();
+    let longest = scene.clients.longest_pause();
+    assert!(longest >= Some(pause), "{longest:?}");
+    scene.turn();
+    assert!(scene.clients.longest_pause() >= longest);
 }

@@ -135,6 +135,7 @@ pub(crate) const GROUPS: [Group; 6] = [
             field("client_cpu_ns_per_delivery", "CPU time per delivery", Unit::Nanoseconds),
             field("client_busy_share", "busy", Unit::Share),
             field("client_busy_ns_per_delivery", "busy per delivery", Unit::Nanoseconds),
+            field("client_longest_pause_us", "Longest pause of its loop", Unit::Microseconds),
             field("segments", "Segments of its TCP", Unit::None),
         ],
     },

@@ -67,6 +67,10 @@ impl fmt::Display for Report {
                 "client busy per delivery",
                 self.client_busy_ns_per_delivery.map(|ns| format!("{ns:.0} ns")),
             ),
+            (
+                "client's longest pause",
+                self.client_longest_pause_us.map(|us| format!("{us:.0} us")),
+            ),
         ] {
             if let Some(value) = value {
                 row(name, value)?;
