@@ -35,7 +35,8 @@ LONG_SEND_RING_BYTES = 32 << 10
 LONG_SEND_RING_CLIENTS_MAX = 10_000
 # What is left of a committed share when it has fallen by so much that it is no noise.
 GUARDED_SHARE = 0.75
-GUARD_TRIES = 6
+GUARD_ROUNDS = 3
+GUARD_ROUNDS_MAX = 6
 # Of every server: nothing is limited, and nothing but what is measured goes over its connections.
 SETTINGS = {"control.log_level": "warn", "limits.sessions_max": "off", "websocket.ping_interval": "off", "dpdk.idle": "busy"}
 
@@ -172,20 +173,22 @@ def run_all(bench, repeats, with_million):
 
 
 def guard(bench, page):
-    """Noise makes a share smaller; that one try of a few is good enough is no luck."""
+    """Others on the machine only make figures smaller: the best of each is what it can do."""
     committed = committed_share(page.read_text())
     least = committed * GUARDED_SHARE
-    ends = ["--warmup", "1s", "--duration", "2s"]
-    for _ in range(GUARD_TRIES):
-        frames_per_s = bench.raw(DELIVERY_FRAME_BYTES)
+    raw, deliveries = [], []
+    for done in range(1, GUARD_ROUNDS_MAX + 1):
+        raw.append(bench.raw(DELIVERY_FRAME_BYTES))
+        ends = ["--warmup", "1s", "--duration", "2s"]
         run = bench.run("dpdk", "broadcast", ["broadcast", "--size", 64, "--window", 1, *ends], 1000, size=64, window=1)
         if bench.failures:
             return
-        share = run["client"]["deliveries_per_s"] / frames_per_s
-        log(f"  {share:.4f} of {frames_per_s:,} raw frames/s; committed are {committed:.3f}, at least {least:.4f} is wanted")
-        if share >= least:
+        deliveries.append(run["client"]["deliveries_per_s"])
+        share = max(deliveries) / max(raw)
+        log(f"  {max(deliveries):,.0f} deliveries of {max(raw):,} raw frames a second are {share:.4f}; at least {least:.4f} is wanted")
+        if done >= GUARD_ROUNDS and share >= least:
             return
-    raise Fault(f"{page.name} has deliveries at {committed:.3f} of raw frames; in {GUARD_TRIES} tries they were a quarter below")
+    raise Fault(f"{page.name} has deliveries at {committed:.3f} of raw frames; here they are a quarter below")
 
 
 def main():
