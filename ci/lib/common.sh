@@ -79,5 +79,11 @@ debian_mirror() {
 with_dpdk=(-p dpdk-sys -p hioload-dpdk -p hioload-net -p hioload -p hioload-pktgen
     --features 'hioload-net/dpdk hioload/dpdk hioload-pktgen/dpdk')
 
-# build_with_dpdk PROFILE: programs and examples; others may have built them without DPDK.
-build_with_dpdk() { cargo build --locked --profile "$1" "${with_dpdk[@]}" --bins --examples >&2; }
+# build_with_dpdk PROFILE [TARGETS]: programs and examples, unless it says which; others may have
+# built them without DPDK.
+build_with_dpdk() {
+    local profile=$1 targets=(--bins --examples)
+    shift
+    [ $# -eq 0 ] || targets=("$@")
+    cargo build --locked --profile "$profile" "${with_dpdk[@]}" "${targets[@]}" >&2
+}
