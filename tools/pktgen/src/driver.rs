@@ -1,6 +1,7 @@
 //! The loop of one thread: what has come is checked, and what is due is sent.
 
 mod client;
+mod closing;
 mod connect;
 mod mix;
 mod publish;
@@ -19,8 +20,8 @@ use crate::inbox::{self, Inbox};
 use crate::latency::Latency;
 use crate::outcome::{Outcome, Traffic};
 use crate::outgoing::{Encoder, Opcode};
-use crate::pace::Agenda;
-use crate::plan::{ClosedBy, Scenario};
+use crate::pace::{Agenda, Kept};
+use crate::plan::{ClosedBy, Scenario, Until};
 use crate::shared::{Phase, Shared};
 use crate::transport::{Event, Stream, Transport};
 use crate::upgrade::Request;
@@ -48,6 +49,8 @@ pub(crate) struct Driver<T> {
     connecting: usize,
     /// Handshakes in the order in which they began; those that have ended are passed over.
     handshakes_begun: VecDeque<(u64, usize)>,
+    /// Closes in the order in which they were sent; those that were answered are passed over.
+    closes: VecDeque<(u64, usize)>,
     open: usize,
     /// Connections that were ended, and of which something is left.
     leaving: usize,
@@ -55,6 +58,8 @@ pub(crate) struct Driver<T> {
     roll_called: u64,
     next_roll_call: Option<Instant>,
     roll_call_interval: Duration,
+    /// In phase Drain: nothing that was due is left to be sent.
+    is_drained: bool,
     closing: bool,
     slow_disconnected: u64,
     connect: Latency,
@@ -85,12 +90,14 @@ impl<T: Transport> Driver<T> {
             hostile: Hostile::new(plan, number),
             connecting: 0,
             handshakes_begun: VecDeque::new(),
+            closes: VecDeque::new(),
             open: 0,
             leaving: 0,
             traffic: Traffic::default(),
             roll_called: 0,
             next_roll_call: None,
             roll_call_interval: Self::roll_call_interval(plan.clients),
+            is_drained: false,
             closing: false,
             slow_disconnected: 0,
             connect: Latency::new(),
@@ -112,7 +119,9 @@ impl<T: Transport> Driver<T> {
                 break;
             }
         }
+        self.complain_of_closes();
         let segments = self.transport.segments();
+        let kept = self.kept();
         let Inbox { mut checker, delivery, stages, received, .. } = self.inbox;
         checker.finish(|publisher| self.shared.published_for_sure(publisher));
         let hostile = self.hostile.map(|hostile| {
@@ -129,9 +138,19 @@ impl<T: Transport> Driver<T> {
             slow_disconnected: self.slow_disconnected,
             traffic: Traffic { messages_received: received, ..self.traffic },
             longest_pause: self.transport.longest_pause(),
+            kept,
             segments,
             hostile,
         }
+    }
+
+    /// How the schedule of the open loop was kept. Where a count ends the run, all that counts is
+    /// sent.
+    fn kept(&self) -> Option<Kept> {
+        let Shared { plan, .. } = &*self.shared;
+        let (from_ns, to_ns) = self.shared.measured_ns()?;
+        let is_counted = matches!(plan.until, Until::Count(_));
+        (plan.is_open_loop() && !is_counted).then(|| self.agenda.kept(from_ns, to_ns))
     }
 
     fn turn(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
@@ -151,12 +170,15 @@ impl<T: Transport> Driver<T> {
             Phase::Connect if self.shared.plan.is_connect() => {}
             Phase::Connect => self.connect_more(),
             Phase::RollCall => self.call_roll(),
-            Phase::Run if self.shared.plan.is_connect() => self.connect_more(),
+            Phase::Run if self.shared.plan.is_connect() => {
+                self.give_up_closes();
+                self.connect_more();
+            }
             Phase::Run if self.shared.plan.mix.is_some() => self.mix(),
             Phase::Run => self.publish(),
-            Phase::Drain if self.shared.plan.mix.is_some() => self.catch_up(),
-            Phase::Drain | Phase::End => {}
+            Phase::Drain => self.drain(),
             Phase::Close => self.close_all(),
+            Phase::End => {}
         }
         if let Some(hostile) = &mut self.hostile {
             hostile.turn(&mut self.transport, &self.shared);
@@ -171,18 +193,32 @@ impl<T: Transport> Driver<T> {
         if self.shared.plan.busy_poll {
             return Duration::ZERO;
         }
-        if self.shared.phase() != Phase::Run {
-            return PHASE_SLEEP_MAX;
-        }
-        let sleep_max = if self.shared.plan.mix.is_some() { mix::SLEEP_MAX } else { SLEEP_MAX };
-        let next = self.agenda.next_ns();
-        let hostile = self.hostile.as_mut().and_then(Hostile::next_ns);
+        let (phase, is_mix) = (self.shared.phase(), self.shared.plan.mix.is_some());
+        let sleep_max = match phase {
+            Phase::Run if is_mix => mix::SLEEP_MAX,
+            Phase::Run => SLEEP_MAX,
+            Phase::Drain if !self.is_drained => PHASE_SLEEP_MAX,
+            _ => return PHASE_SLEEP_MAX,
+        };
+        let until_ns = self.shared.due_until_ns();
+        let next = self.agenda.next_ns().filter(|due_ns| *due_ns < until_ns);
+        let hostile = self.hostile.as_mut().filter(|_| phase == Phase::Run);
+        let hostile = hostile.and_then(Hostile::next_ns);
         let next = next.into_iter().chain(hostile).min();
         let left = next.map(|due_ns| due_ns.saturating_sub(self.shared.now_ns()));
         match left.map(Duration::from_nanos) {
             Some(left) if left < SLEEP_MIN => Duration::ZERO,
             Some(left) => (left - SLEEP_MIN / 2).min(sleep_max),
             None => sleep_max,
+        }
+    }
+
+    fn drain(&mut self) {
+        self.send_rest();
+        if self.shared.plan.mix.is_some() {
+            self.catch_up();
+        } else {
+            self.give_up_closes();
         }
     }
 
@@ -253,6 +289,7 @@ impl<T: Transport> Driver<T> {
         }
         let is_closing = session.closing;
         self.traffic.closed += u64::from(is_closing && read.close.is_some());
+        session.is_answered |= is_closing && read.close.is_some();
         if let (Some(payload), false) = (read.pong, is_closing) {
             self.control(client, Opcode::Pong, &payload);
         }
@@ -280,30 +317,6 @@ impl<T: Transport> Driver<T> {
         match self.shared.plan.scenario {
             Scenario::Connect { closed_by } => closed_by,
             _ => ClosedBy::Client,
-        }
-    }
-
-    fn close_all(&mut self) {
-        if !std::mem::replace(&mut self.closing, true) {
-            self.settle_up();
-            for client in 0..self.clients.len() {
-                if self.is_slow(client) {
-                    // It would have to read all that it left unread to see the server's Close.
-                    self.leave(client);
-                } else {
-                    self.close(client);
-                }
-            }
-        }
-    }
-
-    fn close(&mut self, client: usize) {
-        if let Client::Open(session) = &mut self.clients[client]
-            && !std::mem::replace(&mut session.closing, true)
-        {
-            session.closing_ns = self.shared.now_ns();
-            self.mix.closes(client, session.closing_ns);
-            self.control(client, Opcode::Close, &1000_u16.to_be_bytes());
         }
     }
 
@@ -396,5 +409,7 @@ impl<T: Transport> Driver<T> {
         self.mix.post(counters);
         let hostile = self.hostile.as_ref().map_or(0, Hostile::waiting);
         post(&counters.hostile, hostile as u64);
+        // Behind all else, so that nothing is published after it.
+        post(&counters.draining, u64::from(self.is_drained));
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::check::Offences;
 use crate::hostile::Findings;
 use crate::latency::Latency;
+use crate::pace::Kept;
 
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -25,6 +26,8 @@ pub(crate) struct Outcome {
     pub(crate) traffic: Traffic,
     /// Between two looks for news, where a thread never waits for news.
     pub(crate) longest_pause: Option<Duration>,
+    /// How the schedule was kept, in the open loop.
+    pub(crate) kept: Option<Kept>,
     /// Where the generator has a TCP of its own.
     pub(crate) segments: Option<SegmentCounts>,
     /// Of the hostile clients.
@@ -43,6 +46,7 @@ impl Outcome {
             slow_disconnected: 0,
             traffic: Traffic::default(),
             longest_pause: None,
+            kept: None,
             segments: None,
             hostile: None,
         }
@@ -62,6 +66,11 @@ impl Outcome {
         self.slow_disconnected += other.slow_disconnected;
         self.traffic.merge(other.traffic);
         self.longest_pause = self.longest_pause.max(other.longest_pause);
+        if let Some(kept) = other.kept {
+            let all = self.kept.get_or_insert_default();
+            all.due += kept.due;
+            all.sent += kept.sent;
+        }
         // Where there are any there is one thread.
         self.segments = self.segments.or(other.segments);
         match (&mut self.hostile, other.hostile) {

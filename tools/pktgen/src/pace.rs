@@ -15,10 +15,38 @@ struct Pace {
     /// Since the load is what it is, and before that.
     sent: u64,
     sent_before: u64,
+    /// Open loop: what was due under loads that have passed and has not been sent. It goes first.
+    owed: Vec<Owed>,
     /// It has nothing to say while the load is what it is.
     is_silent: bool,
     /// The system takes no more of it.
     is_blocked: bool,
+}
+
+/// When the messages of a publisher are due in the open loop, while the load is what it is.
+#[derive(Clone, Copy, Debug)]
+struct Schedule {
+    rate: f64,
+    publishers: usize,
+    publisher: usize,
+    began_ns: u64,
+}
+
+/// Messages of a schedule that has passed, from one to before another.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    schedule: Schedule,
+    next: u64,
+    end: u64,
+}
+
+/// How the schedule of the open loop was kept in the measurement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Messages that were due.
+    pub(crate) due: u64,
+    /// Of these, those that were sent, however late.
+    pub(crate) sent: u64,
 }
 
 /// A message that is to be sent now.
@@ -46,6 +74,8 @@ pub(crate) struct Agenda {
     has_begun: bool,
     /// When the load began to be what it is.
     began_ns: u64,
+    /// Open loop: messages that were due under loads that have passed.
+    due_before: u64,
 }
 
 /// What became of a publisher's turn.
@@ -71,6 +101,7 @@ impl Agenda {
             publishers,
             sent: 0,
             sent_before: 0,
+            owed: Vec::new(),
             is_silent: false,
             is_blocked: false,
         });
@@ -80,25 +111,35 @@ impl Agenda {
             due: BinaryHeap::new(),
             has_begun: false,
             began_ns: 0,
+            due_before: 0,
         }
     }
 
-    /// From `began_ns` on the first of the publishers have this load, and the others are silent.
+    /// From `began_ns` on the first of the publishers have this load, and the others are silent. What
+    /// was due before and is not sent goes first, as of when it was due.
     pub(crate) fn change(&mut self, publishers: usize, load: Option<Load>, began_ns: u64) {
-        self.has_begun = true;
-        self.began_ns = began_ns;
+        let has_passed = std::mem::replace(&mut self.has_begun, true);
+        let passed_ns = std::mem::replace(&mut self.began_ns, began_ns);
         self.ready.clear();
         self.due.clear();
         for (at, pace) in self.paces.iter_mut().enumerate() {
+            if has_passed && let Some(schedule) = pace.schedule(passed_ns) {
+                let end = schedule.due_before(began_ns);
+                self.due_before += end;
+                if pace.sent < end {
+                    pace.owed.push(Owed { schedule, next: pace.sent, end });
+                }
+            }
             pace.sent_before += std::mem::take(&mut pace.sent);
             pace.publishers = publishers;
             pace.is_blocked = false;
             pace.is_silent = pace.publisher >= publishers || load.is_none();
-            let Some(load) = load.filter(|_| !pace.is_silent) else { continue };
-            pace.load = load;
-            match load {
-                Load::Window(_) => self.ready.push(at),
-                Load::Rate(rate) => self.due.push(Reverse((pace.due_ns(rate, began_ns), at))),
+            pace.load = load.unwrap_or(pace.load);
+            match pace.schedule(began_ns) {
+                _ if !pace.owed.is_empty() => self.ready.push(at),
+                Some(schedule) => self.due.push(Reverse((schedule.due_ns(pace.sent), at))),
+                None if pace.is_silent => {}
+                None => self.ready.push(at),
             }
         }
     }
@@ -111,9 +152,9 @@ impl Agenda {
         let began_ns = shared.run_began_ns();
         self.began_ns = began_ns;
         for (at, pace) in self.paces.iter().enumerate() {
-            match pace.load {
-                Load::Window(_) => self.ready.push(at),
-                Load::Rate(rate) => self.due.push(Reverse((pace.due_ns(rate, began_ns), at))),
+            match pace.schedule(began_ns) {
+                Some(schedule) => self.due.push(Reverse((schedule.due_ns(pace.sent), at))),
+                None => self.ready.push(at),
             }
         }
     }
@@ -121,7 +162,7 @@ impl Agenda {
     /// Something that a publisher may have waited for has happened.
     pub(crate) fn wake(&mut self, at: usize) {
         let Some(pace) = self.paces.get_mut(at).filter(|_| self.has_begun) else { return };
-        if pace.is_silent {
+        if pace.has_nothing_to_say() {
             return;
         }
         // In the open loop the others are known to be due at their time.
@@ -167,42 +208,42 @@ impl Agenda {
     /// A publisher has had its turn.
     pub(crate) fn after(&mut self, at: usize, turn: Turn) {
         let pace = &mut self.paces[at];
-        if pace.is_silent {
-            return;
-        }
-        match (turn, pace.load) {
+        match (turn, pace.schedule(self.began_ns)) {
             (Turn::Blocked, _) => pace.is_blocked = true,
-            (Turn::Done, Load::Window(_)) => {}
-            (Turn::Interrupted, Load::Window(_)) => self.ready.push(at),
-            (Turn::Done | Turn::Interrupted, Load::Rate(rate)) => {
-                self.due.push(Reverse((pace.due_ns(rate, self.began_ns), at)));
+            (Turn::Interrupted, _) if !pace.owed.is_empty() => self.ready.push(at),
+            (Turn::Done | Turn::Interrupted, Some(schedule)) => {
+                self.due.push(Reverse((schedule.due_ns(pace.sent), at)));
             }
+            (Turn::Interrupted, None) if !pace.is_silent => self.ready.push(at),
+            (Turn::Done | Turn::Interrupted, None) => {}
         }
+    }
+
+    /// Whether something that was due before `until_ns` has not been sent, or waits for room in the
+    /// system.
+    pub(crate) fn owes(&self, until_ns: u64) -> bool {
+        let is_due = |due: &Reverse<(u64, usize)>| due.0.0 < until_ns;
+        until_ns > 0
+            && (!self.ready.is_empty()
+                || self.due.peek().is_some_and(is_due)
+                || self.paces.iter().any(|pace| pace.is_blocked))
+    }
+
+    /// How the schedule was kept between two moments. Of loads that have passed all counts.
+    pub(crate) fn kept(&self, from_ns: u64, to_ns: u64) -> Kept {
+        let mut kept = Kept { due: self.due_before, sent: self.due_before };
+        for pace in self.paces.iter().filter(|_| self.has_begun) {
+            kept.sent -= pace.owed.iter().map(|owed| owed.end - owed.next).sum::<u64>();
+            let Some(schedule) = pace.schedule(self.began_ns) else { continue };
+            let (from, to) = (schedule.due_before(from_ns), schedule.due_before(to_ns));
+            kept.due += to - from;
+            kept.sent += pace.sent.clamp(from, to) - from;
+        }
+        kept
     }
 }
 
-impl Pace {
-    fn next(&mut self, shared: &Shared, began_ns: u64, now_ns: u64) -> Option<Due> {
-        if self.is_silent {
-            return None;
-        }
-        let at_ns = match self.load {
-            Load::Window(window) => {
-                let sent = self.sent_before + self.sent;
-                let in_flight = sent - shared.completed(self.publisher);
-                (in_flight < u64::from(window)).then_some(now_ns)?
-            }
-            Load::Rate(rate) => Some(self.due_ns(rate, began_ns)).filter(|due| *due <= now_ns)?,
-        };
-        if !shared.take_ticket() {
-            return None;
-        }
-        let sequence = self.sent_before + self.sent;
-        self.sent += 1;
-        shared.publishing(self.publisher);
-        Some(Due { publisher: self.publisher, sequence, at_ns })
-    }
-
+impl Schedule {
     /// The publishers take turns, so that messages are evenly spread.
     #[expect(
         clippy::cast_possible_truncation,
@@ -210,9 +251,74 @@ impl Pace {
         clippy::cast_precision_loss,
         reason = "not negative, and exact up to 2^53: 100 days in nanoseconds"
     )]
-    fn due_ns(&self, rate: f64, began_ns: u64) -> u64 {
-        let turn = self.sent as f64 * self.publishers as f64 + self.publisher as f64;
-        began_ns + (turn * 1e9 / rate) as u64
+    fn due_ns(&self, number: u64) -> u64 {
+        let turn = number as f64 * self.publishers as f64 + self.publisher as f64;
+        self.began_ns.saturating_add((turn * 1e9 / self.rate) as u64)
+    }
+
+    /// How many messages are due before a moment.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "as for the times; a negative count becomes 0"
+    )]
+    fn due_before(&self, at_ns: u64) -> u64 {
+        let turns = at_ns.saturating_sub(self.began_ns) as f64 * self.rate / 1e9;
+        let mut count = ((turns - self.publisher as f64) / self.publishers as f64).ceil() as u64;
+        // Both ways are rounded; what is said here has to be what happens.
+        while count > 0 && self.due_ns(count - 1) >= at_ns {
+            count -= 1;
+        }
+        while self.due_ns(count) < at_ns {
+            count += 1;
+        }
+        count
+    }
+}
+
+impl Pace {
+    fn next(&mut self, shared: &Shared, began_ns: u64, now_ns: u64) -> Option<Due> {
+        if self.has_nothing_to_say() {
+            return None;
+        }
+        let sequence = self.sent_before + self.sent;
+        let at_ns = match (self.owed.first(), self.load) {
+            (Some(owed), _) => owed.schedule.due_ns(owed.next),
+            (None, Load::Window(window)) => {
+                let in_flight = sequence - shared.completed(self.publisher);
+                (in_flight < u64::from(window)).then_some(now_ns)?
+            }
+            (None, Load::Rate(_)) => {
+                let due_ns = self.schedule(began_ns)?.due_ns(self.sent);
+                Some(due_ns).filter(|due_ns| *due_ns <= now_ns)?
+            }
+        };
+        if at_ns >= shared.due_until_ns() || !shared.take_ticket() {
+            return None;
+        }
+        if let Some(owed) = self.owed.first_mut() {
+            owed.next += 1;
+            self.sent_before += 1;
+            if owed.next == owed.end {
+                self.owed.remove(0);
+            }
+        } else {
+            self.sent += 1;
+        }
+        shared.publishing(self.publisher);
+        Some(Due { publisher: self.publisher, sequence, at_ns })
+    }
+
+    /// When its messages are due, if it is the time that says so.
+    fn schedule(&self, began_ns: u64) -> Option<Schedule> {
+        let rate = self.load.rate().filter(|_| !self.is_silent)?;
+        let (publishers, publisher) = (self.publishers, self.publisher);
+        Some(Schedule { rate, publishers, publisher, began_ns })
+    }
+
+    fn has_nothing_to_say(&self) -> bool {
+        self.is_silent && self.owed.is_empty()
     }
 }
 
@@ -287,6 +393,67 @@ mod tests {
         agenda.change(2, None, 8_000_000);
         agenda.wake(0);
         assert_eq!((turns(&mut agenda, u64::MAX), agenda.next_ns()), (vec![], None));
+    }
+
+    #[test]
+    fn what_was_due_before_the_end_is_owed_and_sent_and_what_was_due_later_is_not() {
+        let shared = shared(Load::Rate(1000.0), 2);
+        let mut agenda = Agenda::new(&shared.plan, 0);
+        agenda.begin(&shared);
+        shared.begin_measuring();
+        shared.end_measuring();
+        let end_ns = shared.due_until_ns();
+        // From 0 to here, one each millisecond.
+        let due = end_ns.div_ceil(1_000_000);
+        assert_eq!(agenda.kept(0, end_ns), Kept { due, sent: 0 });
+        assert!(agenda.owes(end_ns));
+        let mut sent = 0;
+        for at in [0, 1] {
+            while let Some(message) = agenda.next(at, &shared, u64::MAX) {
+                assert!(message.at_ns < end_ns, "{message:?}, and {end_ns} is the end");
+                sent += 1;
+            }
+        }
+        assert_eq!((sent, agenda.kept(0, end_ns)), (due, Kept { due, sent: due }));
+        turns(&mut agenda, u64::MAX);
+        (0..2).for_each(|at| agenda.after(at, Turn::Done));
+        assert!(!agenda.owes(end_ns));
+    }
+
+    #[test]
+    fn how_many_are_due_before_a_moment_is_what_their_times_say() {
+        for (rate, publishers) in [(1000.0, 1), (3.0, 2), (0.7, 3), (1e7, 5), (33_333.3, 7)] {
+            for publisher in 0..publishers {
+                let schedule = Schedule { rate, publishers, publisher, began_ns: 77 };
+                for count in [0, 1, 2, 10, 999] {
+                    let due_ns = schedule.due_ns(count);
+                    assert_eq!(schedule.due_before(due_ns), count, "{schedule:?}");
+                    assert_eq!(schedule.due_before(due_ns + 1), count + 1, "{schedule:?}");
+                }
+                assert_eq!(schedule.due_before(0), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_load_leaves_unsent_goes_ahead_of_the_next_one_even_of_those_who_fall_silent() {
+        let shared = shared(Load::Rate(1000.0), 2);
+        let mut agenda = Agenda::new(&shared.plan, 0);
+        agenda.change(2, Some(Load::Rate(1000.0)), 5_000_000);
+        // 5, 7 and 9 ms are of the first one, 6 and 8 of the other; only that of 5 is sent.
+        assert!(agenda.next(0, &shared, 5_000_000).is_some());
+        agenda.change(1, Some(Load::Rate(500.0)), 10_000_000);
+        assert_eq!(agenda.kept(0, 10_000_000), Kept { due: 5, sent: 1 });
+        assert_eq!(turns(&mut agenda, 10_000_000), [0, 1]);
+        let mut sent = |at: usize| -> Vec<(u64, u64)> {
+            let due = std::iter::from_fn(|| agenda.next(at, &shared, 12_000_000));
+            due.map(|due| (due.sequence, due.at_ns / 1_000_000)).collect()
+        };
+        assert_eq!(sent(0), [(1, 7), (2, 9), (3, 10), (4, 12)]);
+        assert_eq!(sent(1), [(0, 6), (1, 8)]);
+        (0..2).for_each(|at| agenda.after(at, Turn::Done));
+        assert_eq!(agenda.kept(0, 12_000_001), Kept { due: 7, sent: 7 });
+        assert_eq!(turns(&mut agenda, u64::MAX), [0], "the other one is silent");
     }
 
     #[test]

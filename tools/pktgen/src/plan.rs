@@ -237,6 +237,12 @@ impl Plan {
         }
     }
 
+    /// Whether messages, or those of a phase, are due by the time.
+    pub(crate) fn is_open_loop(&self) -> bool {
+        let of_phases = self.mix.iter().flat_map(|mix| &mix.phases).filter_map(|phase| phase.load);
+        self.load().into_iter().chain(of_phases).any(|load| load.rate().is_some())
+    }
+
     /// Whether clients have messages.
     pub(crate) fn has_messages(&self) -> bool {
         self.load().is_some() || self.mix.is_some()

@@ -1,5 +1,6 @@
 //! Conducts a run: from phase to phase, with a bound on everything that is waited for.
 
+mod ending;
 mod stages;
 
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -13,6 +14,7 @@ use crate::fleet::Fleet;
 use crate::hostile::Findings;
 use crate::limits;
 use crate::outcome::Outcome;
+use crate::pace::Kept;
 use crate::plan::{Load, Plan, Until};
 use crate::process::Process;
 use crate::progress::Progress;
@@ -24,11 +26,9 @@ use crate::shared::{Phase, Shared, Sums};
 /// How often the threads' counters are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Clients give up first, since they know what they wait for.
-const GRACE: Duration = Duration::from_millis(200);
-/// After a failure nothing has to arrive any more; what is slower than that is taken for lost.
-const SETTLE_MAX: Duration = Duration::from_secs(2);
-
+/// Clients give up first, since they know what they wait for, also where they have to wait for the
+/// CPU.
+const GRACE: Duration = Duration::from_secs(1);
 /// Runs what is planned.
 ///
 /// # Errors
@@ -52,11 +52,13 @@ pub(crate) fn conduct(plan: Plan) -> Result<Report, String> {
         admin,
         progress: Progress::new(),
         measurement: Measurement::default(),
+        began: None,
         rss_before_bytes,
         series: Recorder::new(),
     };
     if let Err(reason) = conductor.run() {
         shared.fail(|| reason);
+        conductor.measure_what_there_was();
         conductor.settle();
     }
     conductor.close();
@@ -111,6 +113,8 @@ struct Conductor<'a> {
     admin: Option<Admin>,
     progress: Progress,
     measurement: Measurement,
+    /// Of the measurement, while it goes on: its beginning, and the messages before it.
+    began: Option<(Clock, u64)>,
     rss_before_bytes: u64,
     series: Recorder,
 }
@@ -152,16 +156,15 @@ impl Conductor<'_> {
         if warmup.is_zero() {
             self.shared.begin_measuring();
         }
-        let mut began = self.clock()?;
-        let mut published_before = 0;
+        self.began = Some((self.clock()?, 0));
         self.begin_stages();
         self.enter(Phase::Run);
         if !warmup.is_zero() {
             self.hold("warming up", warmup)?;
             counted = self.counted()?;
-            published_before = self.shared.published_total();
+            let published_before = self.shared.published_total();
             self.shared.begin_measuring();
-            began = self.clock()?;
+            self.began = Some((self.clock()?, published_before));
         }
         match (&plan.mix, plan.until) {
             (Some(mix), _) => self.hold_stages(mix)?,
@@ -169,34 +172,16 @@ impl Conductor<'_> {
             (None, Until::Count(count)) => {
                 let done = |_: &Sums| (count - self.shared.tickets_left(), count);
                 self.wait("measuring", "have begun", done)?;
+                // There are no more, whatever the time.
+                self.shared.stop_publishing();
                 self.enter(Phase::Drain);
                 self.drain()?;
             }
         }
-        self.shared.end_measuring();
-        let ended = self.clock()?;
-        self.measure(&began, &ended, published_before)?;
+        self.end_measurement()?;
         self.compare(counted)?;
         self.enter(Phase::Drain);
         self.drain()
-    }
-
-    /// Waits until all that was sent has arrived, or all connections have ended.
-    fn drain(&mut self) -> Result<(), String> {
-        if self.shared.plan.is_connect() {
-            let begun = self.shared.sums().under_way;
-            let done = |sums: &Sums| (begun.saturating_sub(sums.under_way), begun);
-            return self.wait("draining", "last connections have ended", done);
-        }
-        if self.shared.plan.mix.is_some() {
-            return self.drain_mix();
-        }
-        // Each of them gives up by itself when its patience ends.
-        let under_way = self.shared.sums().hostile;
-        let done = |sums: &Sums| (under_way.saturating_sub(sums.hostile), under_way);
-        self.wait("draining", "hostile clients have an answer", done)?;
-        let (_, sent) = self.deliveries(&Sums::default());
-        self.wait("draining", "deliveries are accounted for", |sums| (sums.settled, sent))
     }
 
     /// Deliveries that are settled, and that were sent.
@@ -218,8 +203,11 @@ impl Conductor<'_> {
             self.failure()?;
             let sums = self.look();
             let (settled, sent) = self.deliveries(&sums);
-            let is_waiting = settled < sent || self.shared.plan.is_connect();
-            if watch.is_over(settled + sums.handshakes) && is_waiting {
+            if settled >= sent && !self.shared.plan.is_connect() {
+                // At a low rate there may be nothing to wait for in longer than patience lasts.
+                watch.restart();
+            }
+            if watch.is_over(settled + sums.handshakes) {
                 let what = if self.shared.plan.is_connect() {
                     format!("{} connections were made", sums.handshakes)
                 } else {
@@ -270,23 +258,6 @@ impl Conductor<'_> {
         is_open_loop && self.shared.phase() == Phase::Run && settled >= sent
     }
 
-    /// After a failure: lets what is under way arrive, so that it is not taken for lost.
-    fn settle(&mut self) {
-        self.enter(Phase::Drain);
-        let mut watch = Watch::new(self.shared.plan.timeout.min(SETTLE_MAX));
-        loop {
-            let sums = self.look();
-            let (done, all) = match self.shared.plan.mix {
-                Some(_) => (sums.caught_up, self.shared.plan.threads as u64),
-                None => self.deliveries(&sums),
-            };
-            if done >= all || watch.is_over(sums.settled) {
-                return;
-            }
-            thread::sleep(LOOK_INTERVAL);
-        }
-    }
-
     fn timed_out(&self, phase: &str, what: &str) -> String {
         format!("{phase}: {what}, and no more within {:?}", self.shared.plan.timeout)
     }
@@ -300,23 +271,6 @@ impl Conductor<'_> {
         self.fleet.wake();
     }
 
-    /// Ends all connections in order, for a while at most, and then the threads.
-    fn close(&mut self) {
-        self.enter(Phase::Close);
-        // What a run that went wrong leaves open is not worth much patience.
-        let patience = self.shared.plan.timeout.min(Duration::from_secs(5));
-        let mut watch = Watch::new(patience);
-        loop {
-            let open = self.look().open;
-            if open == 0 || watch.is_over(open) {
-                break;
-            }
-            self.progress.show("closing", 0, 1);
-            thread::sleep(LOOK_INTERVAL);
-        }
-        self.enter(Phase::End);
-    }
-
     fn clock(&self) -> Result<Clock, String> {
         Ok(Clock {
             at: Instant::now(),
@@ -324,6 +278,23 @@ impl Conductor<'_> {
             generator: Process::own().and_then(|own| own.cpu().ok()),
             busy: Duration::from_nanos(self.shared.sums().busy_ns),
         })
+    }
+
+    /// The measurement is over, if it has begun.
+    fn end_measurement(&mut self) -> Result<(), String> {
+        let Some((began, published_before)) = self.began.take() else { return Ok(()) };
+        self.shared.end_measuring();
+        let ended = self.clock()?;
+        self.measure(&began, &ended, published_before)
+    }
+
+    /// The run is given up. What came before belongs into the report all the same.
+    fn measure_what_there_was(&mut self) {
+        // It may be the end of the server that ended the run.
+        self.server = self.server.filter(|server| server.cpu().is_ok());
+        if let Err(reason) = self.end_measurement() {
+            self.shared.fail(|| reason);
+        }
     }
 
     fn measure(&mut self, from: &Clock, to: &Clock, published_before: u64) -> Result<(), String> {
@@ -385,6 +356,15 @@ fn join(shared: &Shared, fleet: Fleet) -> Outcome {
     if let Some(reason) = all.hostile.as_ref().and_then(Findings::failure) {
         shared.fail(|| reason);
     }
+    if let Some(Kept { due, sent }) = all.kept.filter(|kept| kept.sent < kept.due) {
+        shared.fail(|| {
+            format!(
+                "the rate was not kept: of {due} messages that were due {sent} were sent, though {:?} \
+                 were given for what was late",
+                shared.plan.timeout
+            )
+        });
+    }
     all
 }
 
@@ -398,6 +378,10 @@ struct Watch {
 impl Watch {
     fn new(patience: Duration) -> Self {
         Self { patience, seen: 0, since: Instant::now() }
+    }
+
+    fn restart(&mut self) {
+        self.since = Instant::now();
     }
 
     fn is_over(&mut self, progress: u64) -> bool {

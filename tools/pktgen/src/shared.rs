@@ -19,7 +19,7 @@ pub(crate) enum Phase {
     RollCall,
     /// Publishers publish; clients of the connect mode come and go.
     Run,
-    /// Nothing new begins; what is under way arrives.
+    /// Nothing new begins; what was due before is sent, and what is under way arrives.
     Drain,
     /// Clients send their Close, and read up to the server's.
     Close,
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     /// The measurement: when it began and ended. `NEVER` for what is yet to come.
     measured_from_ns: AtomicU64,
     measured_to_ns: AtomicU64,
+    /// Messages that are due from here on are not sent any more. `NEVER` until that is known.
+    due_until_ns: AtomicU64,
     /// When phase Run began, for the schedule of the open loop.
     run_began_ns: AtomicU64,
     /// In mode mix: how many of its phases have begun, and when each did.
@@ -96,9 +98,9 @@ pub(crate) struct Sums {
     pub(crate) busy_ns: u64,
     /// In mode mix: connections that were closed to be made again.
     pub(crate) churned: u64,
-    /// In mode mix: threads that publish no more, and those whose clients have got all that they
-    /// are to get.
+    /// Threads that publish no more.
     pub(crate) draining: u64,
+    /// In mode mix: threads whose clients have got all that they are to get.
     pub(crate) caught_up: u64,
     /// Hostile clients that wait for an answer.
     pub(crate) hostile: u64,
@@ -117,6 +119,7 @@ impl Shared {
             phase: AtomicU8::new(0),
             measured_from_ns: AtomicU64::new(NEVER),
             measured_to_ns: AtomicU64::new(NEVER),
+            due_until_ns: AtomicU64::new(NEVER),
             run_began_ns: AtomicU64::new(0),
             stages: AtomicUsize::new(0),
             stages_began_ns: (0..stages).map(|_| AtomicU64::new(NEVER)).collect(),
@@ -199,8 +202,28 @@ impl Shared {
         self.measured_from_ns.store(self.now_ns(), Ordering::Release);
     }
 
+    /// What is due from now on is neither measured nor sent.
     pub(crate) fn end_measuring(&self) {
-        self.measured_to_ns.store(self.now_ns(), Ordering::Release);
+        let now_ns = self.now_ns();
+        self.due_until_ns.store(now_ns, Ordering::Release);
+        self.measured_to_ns.store(now_ns, Ordering::Release);
+    }
+
+    /// Nothing is sent any more, also if it was due before.
+    pub(crate) fn stop_publishing(&self) {
+        self.due_until_ns.store(0, Ordering::Release);
+    }
+
+    /// What is due from then on is not sent.
+    pub(crate) fn due_until_ns(&self) -> u64 {
+        self.due_until_ns.load(Ordering::Acquire)
+    }
+
+    /// Beginning and end of the measurement, if both have come.
+    pub(crate) fn measured_ns(&self) -> Option<(u64, u64)> {
+        let [from, to] = [&self.measured_from_ns, &self.measured_to_ns]
+            .map(|at_ns| at_ns.load(Ordering::Acquire));
+        (from != NEVER && to != NEVER).then_some((from, to))
     }
 
     /// Beginning and end of the measurement in seconds since the run began, if they have come.

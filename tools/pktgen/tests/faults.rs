@@ -238,6 +238,62 @@ fn in_the_open_loop_a_stall_counts_for_all_that_was_due_in_it() {
 }
 
 #[test]
+fn what_was_due_in_a_stall_that_outlasts_the_measurement_is_sent_and_counts() {
+    let stall = Some((100, Duration::from_millis(800)));
+    let double = Double::start(Manners { stall, ..Manners::default() });
+    // The stall begins after 100 ms, and ends half a second after the measurement. Messages are so
+    // large that the buffers between take but a part of what is due meanwhile.
+    let flags = "broadcast --connections 2 --rate 1000 --size 60000 --warmup 0s --duration 400ms";
+    let ran = run(&double.target(), flags);
+    assert_counts(&ran, &[]);
+    let due = ran.number("messages_due");
+    assert!(due >= 400, "{ran:?}");
+    assert_eq!(ran.number("messages_due_sent"), due, "{ran:?}");
+    assert_eq!(ran.number("latency_us.count"), 2 * due, "{ran:?}");
+    let maximum = ran.json["latency_us"]["max"].as_f64().expect("a number");
+    assert!(maximum > 700_000.0, "{ran:?}");
+}
+
+#[test]
+fn a_rate_that_is_not_kept_is_no_success() {
+    let double = Double::start(Manners::default());
+    let flags = "broadcast --connections 2 --rate 10000000 --warmup 0s --duration 200ms";
+    let ran = run(&double.target(), &format!("{flags} --timeout 500ms"));
+    assert_eq!((ran.status, &ran.json["ok"]), (1, &false.into()), "{ran:?}");
+    let (due, sent) = (ran.number("messages_due"), ran.number("messages_due_sent"));
+    assert!(due >= 2_000_000 && sent < due, "{ran:?}");
+    let reason = format!("of {due} messages that were due {sent} were sent");
+    assert!(ran.stderr.contains(&reason), "{ran:?}");
+}
+
+#[test]
+fn at_a_rate_slower_than_patience_nothing_is_missed() {
+    // Each message takes a while to arrive, and is due long after patience with the last one ended.
+    let stall = Some((1, Duration::from_millis(150)));
+    let double = Double::start(Manners { stall, ..Manners::default() });
+    let flags = "broadcast --connections 2 --rate 0.5 --warmup 0s --duration 5s --timeout 300ms";
+    let ran = run(&double.target(), flags);
+    assert_counts(&ran, &[]);
+    assert_eq!(ran.number("deliveries"), 6);
+}
+
+#[test]
+fn a_close_that_is_not_answered_is_an_offence_in_every_mode() {
+    let double = Double::start(Manners { ignores_close: true, ..Manners::default() });
+    for (flags, offences) in [
+        ("broadcast --messages 5", 3),
+        ("broadcast --rate 100 --duration 200ms --warmup 0s", 3),
+        ("idle --duration 100ms", 3),
+        ("connect --total 3", 3),
+        ("connect --total 3 --closed-by client", 3),
+    ] {
+        let ran = run(&double.target(), &format!("{flags} --connections 3 --timeout 500ms"));
+        assert_counts(&ran, &[("protocol_errors", offences)]);
+        assert!(ran.stderr.contains("the Close is not answered within 500ms"), "{ran:?}");
+    }
+}
+
+#[test]
 fn pings_are_answered_while_nothing_else_happens() {
     let double = Double::start(Manners { pings: true, ..Manners::default() });
     let ran = run(&double.target(), "idle --connections 7 --duration 1s");

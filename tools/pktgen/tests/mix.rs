@@ -181,7 +181,7 @@ fn what_nobody_sends_after_a_loss_is_found_at_the_end() {
         "tail",
         JOINED,
     );
-    // What was published between the end of the measurement and that of the phase is lost, too.
+    // What was due in the measurement and late is published behind it, and is lost, too.
     let (lost, messages) = (ran.number("lost"), ran.number("messages"));
     assert!((messages - 200..messages - 150).contains(&lost), "{ran:?}");
     let error = ran.json["error"].as_str().expect("a reason");
@@ -236,7 +236,8 @@ fn a_close_that_is_not_answered_is_an_offence() {
     let double = Double::start(Manners { ignores_close: true, ..Manners::default() });
     let text = "connections = 3\n[[phase]]\nname = 'a'\nduration = '2s'\nchurn = 3\nrate = 50\n";
     let ran = Scenario::new("deaf", text).run(&double.target(), " --timeout 200ms");
-    assert!((1..=6).contains(&ran.number("protocol_errors")), "{ran:?}");
+    // Up to six of those that were to come back, and the three that were there at the end.
+    assert!((3..=9).contains(&ran.number("protocol_errors")), "{ran:?}");
     let example = ran.json["examples"][0].as_str().expect("a text");
     assert!(example.contains("the Close is not answered within 200ms"), "{ran:?}");
 }

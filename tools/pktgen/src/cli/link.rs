@@ -27,6 +27,16 @@ enum Transport {
     Ring,
 }
 
+impl Transport {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Dpdk => "dpdk",
+            Self::Ring => "ring",
+        }
+    }
+}
+
 #[derive(Args, Debug)]
 pub(super) struct LinkFlags {
     /// What carries the packets
@@ -48,8 +58,9 @@ pub(super) struct LinkFlags {
     via: Option<Ipv4Addr>,
 
     /// dpdk, ring: when clients acknowledge what comes
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t, help_heading = PACKETS)]
-    acks: AckPolicy,
+    /// [default: each]
+    #[arg(long, value_enum, value_name = "WHEN", help_heading = PACKETS)]
+    acks: Option<AckPolicy>,
 
     /// ring: what the wire does to frames, such as lost=1000,doubled=10,delayed=10,damaged=10 (of a
     /// million), latency=50us, seed=1
@@ -70,20 +81,18 @@ const PACKETS: &str = "Packets";
 impl LinkFlags {
     /// What carries the packets, or which flags contradict each other.
     pub(super) fn link(self) -> Result<Link, String> {
+        if let Some(flag) = self.idle_flag() {
+            let transport = self.transport.name();
+            return Err(format!("{flag}: it does nothing with --transport {transport}"));
+        }
         let carrier = match self.transport {
-            Transport::Kernel => return self.kernel(),
+            Transport::Kernel => return Ok(Link::Kernel),
             Transport::Ring => Carrier::Ring {
                 wire: self.wire.clone().unwrap_or_default(),
                 handshake_timeout: self.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT),
             },
             Transport::Dpdk => self.dpdk()?,
         };
-        if self.wire.is_some() && self.transport != Transport::Ring {
-            return Err("--wire: only with --transport ring".to_owned());
-        }
-        if self.handshake_timeout.is_some() && self.transport != Transport::Ring {
-            return Err("--handshake-timeout: only with --transport ring".to_owned());
-        }
         let clients = match (self.clients, self.transport) {
             (Some(clients), _) => clients,
             (None, Transport::Ring) => RING_CLIENTS.parse().map_err(|_| RING_CLIENTS.to_owned())?,
@@ -91,7 +100,7 @@ impl LinkFlags {
                 return Err("--transport dpdk: name the clients' addresses by --clients".to_owned());
             }
         };
-        let (gateway, via, acks) = (self.gateway, self.via, self.acks);
+        let (gateway, via, acks) = (self.gateway, self.via, self.acks.unwrap_or_default());
         Ok(Link::Packets(Packets { carrier, clients, gateway, via, acks }))
     }
 
@@ -103,21 +112,33 @@ impl LinkFlags {
         self.transport == Transport::Kernel
     }
 
-    fn kernel(self) -> Result<Link, String> {
-        let flags = [
+    /// A flag that is set, and is for other transports.
+    fn idle_flag(&self) -> Option<&'static str> {
+        let packets = [
             ("--clients", self.clients.is_some()),
             ("--gateway", self.gateway.is_some()),
             ("--via", self.via.is_some()),
-            ("--acks", self.acks != AckPolicy::default()),
+            ("--acks", self.acks.is_some()),
+        ];
+        let ring = [
             ("--wire", self.wire.is_some()),
             ("--handshake-timeout", self.handshake_timeout.is_some()),
         ];
-        match flags.into_iter().find(|(_, is_set)| *is_set) {
-            Some((flag, _)) => Err(format!(
-                "{flag}: the kernel's sockets see to that; --transport dpdk or ring is what it is for"
-            )),
-            None => Ok(Link::Kernel),
-        }
+        let packets = packets.into_iter().filter(|_| self.transport == Transport::Kernel);
+        let ring = ring.into_iter().filter(|_| self.transport != Transport::Ring);
+        let dpdk = self.dpdk_flags().into_iter().filter(|_| self.transport != Transport::Dpdk);
+        packets.chain(ring).chain(dpdk).find(|(_, is_set)| *is_set).map(|(flag, _)| flag)
+    }
+
+    #[cfg(feature = "dpdk")]
+    fn dpdk_flags(&self) -> impl IntoIterator<Item = (&'static str, bool)> + use<> {
+        self.dpdk.flags()
+    }
+
+    #[cfg(not(feature = "dpdk"))]
+    #[expect(clippy::unused_self, reason = "the flags are there with the feature")]
+    fn dpdk_flags(&self) -> impl IntoIterator<Item = (&'static str, bool)> + use<> {
+        []
     }
 
     #[cfg(feature = "dpdk")]
@@ -155,15 +176,14 @@ mod dpdk {
         #[arg(long, value_name = "N", help_heading = PACKETS)]
         cpu: Option<usize>,
 
-        /// dpdk: memory for packets
+        /// dpdk: memory for packets [default: 64]
         #[arg(
             long,
             value_name = "MIB",
-            default_value_t = 64,
             value_parser = clap::value_parser!(u32).range(16..=1 << 20),
             help_heading = PACKETS
         )]
-        memory: u32,
+        memory: Option<u32>,
 
         /// dpdk: memory in ordinary pages, where there are no huge ones: enough for virtual devices
         #[arg(long, help_heading = PACKETS)]
@@ -177,28 +197,45 @@ mod dpdk {
         #[arg(long, value_name = "ARG", allow_hyphen_values = true, help_heading = PACKETS)]
         eal_arg: Vec<String>,
 
-        /// dpdk: the longest packet
+        /// dpdk: the longest packet [default: 1500]
         #[arg(
             long,
             value_name = "BYTES",
-            default_value_t = 1500,
             value_parser = clap::value_parser!(u16).range(576..=9600),
             help_heading = PACKETS
         )]
-        mtu: u16,
+        mtu: Option<u16>,
 
-        /// dpdk: frames that either queue holds
+        /// dpdk: frames that either queue holds [default: 2048]
         #[arg(
             long,
             value_name = "N",
-            default_value_t = 2048,
             value_parser = clap::value_parser!(u16).range(64..=8192),
             help_heading = PACKETS
         )]
-        descriptors: u16,
+        descriptors: Option<u16>,
     }
 
+    const MEMORY_MIB: u32 = 64;
+    const MTU: u16 = 1500;
+    const DESCRIPTORS: u16 = 2048;
+
     impl DpdkFlags {
+        /// All of them, and whether they are set.
+        pub(super) fn flags(&self) -> [(&'static str, bool); 9] {
+            [
+                ("--vdev", self.vdev.is_some()),
+                ("--pci", self.pci.is_some()),
+                ("--cpu", self.cpu.is_some()),
+                ("--memory", self.memory.is_some()),
+                ("--no-huge", self.no_huge),
+                ("--file-prefix", self.file_prefix.is_some()),
+                ("--eal-arg", !self.eal_arg.is_empty()),
+                ("--mtu", self.mtu.is_some()),
+                ("--descriptors", self.descriptors.is_some()),
+            ]
+        }
+
         pub(super) fn port(&self) -> Result<DpdkPort, String> {
             let device = match (&self.vdev, &self.pci) {
                 (Some(vdev), _) => Device::Vdev(vdev.clone()),
@@ -211,12 +248,12 @@ mod dpdk {
             Ok(DpdkPort {
                 device,
                 cpu: self.cpu,
-                memory_mib: self.memory,
+                memory_mib: self.memory.unwrap_or(MEMORY_MIB),
                 huge_pages: !self.no_huge,
                 file_prefix: self.file_prefix.clone().unwrap_or_else(own_prefix),
                 eal_args: self.eal_arg.clone(),
-                mtu: self.mtu,
-                descriptors: self.descriptors,
+                mtu: self.mtu.unwrap_or(MTU),
+                descriptors: self.descriptors.unwrap_or(DESCRIPTORS),
             })
         }
     }

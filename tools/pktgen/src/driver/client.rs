@@ -35,6 +35,19 @@ pub(super) struct Session {
     pub(super) closing: bool,
     /// When, if so.
     pub(super) closing_ns: u64,
+    /// The server's Close has come, but not the end of the connection.
+    pub(super) is_answered: bool,
+}
+
+impl Session {
+    /// What is missing for it to end.
+    pub(super) fn unanswered(&self) -> &'static str {
+        if self.is_answered {
+            "the connection is not ended behind the Close"
+        } else {
+            "the Close is not answered"
+        }
+    }
 }
 
 impl Client {

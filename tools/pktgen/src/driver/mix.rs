@@ -1,6 +1,5 @@
 //! Clients that come and go by the phases of a scenario.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,7 +8,6 @@ use fastrand::Rng;
 
 use super::Driver;
 use super::client::Client;
-use crate::check::Offence;
 use crate::mix::MixPhase;
 use crate::shared::{Counters, Shared};
 use crate::transport::Transport;
@@ -36,8 +34,6 @@ pub(super) struct MixClients {
     churned: u64,
     churned_before: u64,
     slow_reads: u64,
-    /// Closes in the order in which they were sent; those that were answered are passed over.
-    closes: VecDeque<(u64, usize)>,
     is_draining: bool,
     is_caught_up: bool,
     rng: Rng,
@@ -57,7 +53,6 @@ impl MixClients {
             churned: 0,
             churned_before: 0,
             slow_reads: 0,
-            closes: VecDeque::new(),
             is_draining: false,
             is_caught_up: false,
             rng: Rng::with_seed(shared.run ^ thread as u64),
@@ -75,19 +70,9 @@ impl MixClients {
         Some(phase.sizes.draw(&mut self.rng))
     }
 
-    /// A client has sent its Close.
-    pub(super) fn closes(&mut self, client: usize, at_ns: u64) {
-        // Without a mix that is the end, or other modes wait for it in their own ways.
-        if self.stage.is_some() && !self.is_draining {
-            self.closes.push_back((at_ns, client));
-        }
-    }
-
     pub(super) fn post(&self, counters: &Counters) {
         counters.churned.store(self.churned_before + self.churned, Ordering::Release);
         counters.caught_up.store(u64::from(self.is_caught_up), Ordering::Release);
-        // Behind all else, so that nothing is published after it.
-        counters.draining.store(u64::from(self.is_draining), Ordering::Release);
     }
 }
 
@@ -112,24 +97,6 @@ impl<T: Transport> Driver<T> {
         self.give_up_closes();
         self.connect_more();
         self.send_due();
-    }
-
-    /// Ends the connections whose Close was not answered in time (RFC 6455 section 5.5.1).
-    fn give_up_closes(&mut self) {
-        let timeout = self.shared.plan.timeout;
-        let now_ns = self.shared.now_ns();
-        while let Some((closing_ns, client)) = self.mix.closes.front().copied() {
-            let waits = matches!(&self.clients[client],
-                Client::Open(session) if session.closing && session.closing_ns == closing_ns);
-            if waits && u128::from(now_ns.saturating_sub(closing_ns)) < timeout.as_nanos() {
-                return;
-            }
-            self.mix.closes.pop_front();
-            if waits {
-                let reason = format!("the Close is not answered within {timeout:?}");
-                self.broken(client, Offence::Protocol, &reason);
-            }
-        }
     }
 
     pub(super) fn is_publisher(&self, client: usize) -> bool {
@@ -223,7 +190,7 @@ impl<T: Transport> Driver<T> {
         self.inbox.checker.finish(|publisher| shared.published_for_sure(publisher));
     }
 
-    /// Nobody publishes any more: waits until all have what they are to get.
+    /// Nobody comes and goes any more: waits until all have what they are to get.
     pub(super) fn catch_up(&mut self) {
         self.mix.is_draining = true;
         self.absent.clear();

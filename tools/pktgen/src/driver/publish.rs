@@ -26,6 +26,16 @@ impl<T: Transport> Driver<T> {
         self.send_due();
     }
 
+    /// The measurement is over: what was due in it is sent all the same, late as it is. Else the
+    /// slowest messages would be left out.
+    pub(super) fn send_rest(&mut self) {
+        if self.is_drained {
+            return;
+        }
+        self.send_due();
+        self.is_drained = !self.agenda.owes(self.shared.due_until_ns());
+    }
+
     pub(super) fn send_due(&mut self) {
         let mut turns = std::mem::take(&mut self.turns);
         self.agenda.turns(self.shared.now_ns(), &mut turns);

@@ -62,6 +62,8 @@ pub(crate) const GROUPS: [Group; 6] = [
             field("measured_from_s", "Began after", Unit::Seconds),
             field("measured_to_s", "Ended after", Unit::Seconds),
             field("messages", "Messages published", Unit::None),
+            field("messages_due", "Messages due by the schedule", Unit::None),
+            field("messages_due_sent", "Of these, sent", Unit::None),
             field("deliveries", "Deliveries", Unit::None),
             field("deliveries_per_s", "Rate of deliveries", Unit::PerSecond),
             field("connects", "Upgrades completed", Unit::None),

@@ -20,6 +20,9 @@ impl fmt::Display for Report {
             (self.messages, self.deliveries, self.deliveries_per_s)
         {
             row("messages", messages.to_string())?;
+            if let (Some(due), Some(sent)) = (self.messages_due, self.messages_due_sent) {
+                row("  due", format!("{due}, {sent} of them sent"))?;
+            }
             row("deliveries", format!("{deliveries}, {rate:.0} a second"))?;
         }
         let connects = self.connects;
