@@ -59,7 +59,7 @@ fn run_against_appliance(scenario: &Scenario, flags: &str) -> Ran {
 
 fn run_against_double(faults: Faults, name: &str, text: &str) -> Ran {
     let double = Double::start(Manners { faults, ..Manners::default() });
-    Scenario::new(name, text).run(&double.target(), " --timeout 500ms")
+    Scenario::new(name, text).run(&double.target(), " --timeout 1s")
 }
 
 fn phase<'a>(ran: &'a Ran, name: &str) -> &'a Value {
