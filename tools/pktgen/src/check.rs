@@ -10,7 +10,7 @@ use crate::message::{ROLL_CALL, Stamp};
 const EXAMPLES_MAX: usize = 5;
 
 /// Missing messages remembered per thread, so that a late one is told from a duplicate. Beyond
-/// these a missing message is counted as lost at once.
+/// these it is known how many are missing, and a late one is taken for one of them.
 const MISSING_MAX: usize = 16_384;
 
 /// In place of a sequence: the client has got nothing of this publisher yet, and nobody can say with
@@ -124,6 +124,8 @@ pub(crate) struct Checker {
     /// The next sequence, by client and publisher.
     next: Vec<u64>,
     missing: Vec<Missing>,
+    /// By client and publisher: how many are missing beyond those.
+    forgotten: HashMap<(usize, usize), u64>,
     /// Damaged messages of which nobody can say which they were.
     unidentified: HashMap<usize, u64>,
     /// Clients whose connection ended: what they did not get since then is no loss of its own.
@@ -153,6 +155,7 @@ impl Checker {
             numbering,
             next: Vec::new(),
             missing: Vec::new(),
+            forgotten: HashMap::new(),
             unidentified: HashMap::new(),
             gone: HashSet::new(),
             offences: Offences::default(),
@@ -268,6 +271,12 @@ impl Checker {
                 format!("client {number} never got message {sequence} of publisher {publisher}")
             });
         }
+        for ((client, publisher), times) in std::mem::take(&mut self.forgotten) {
+            let number = self.number(client);
+            self.offences.add(Offence::Lost, times, || {
+                format!("client {number} never got {times} more messages of publisher {publisher}")
+            });
+        }
     }
 
     /// The stamp of a message of this run of which every byte is as it was sent.
@@ -293,8 +302,15 @@ impl Checker {
         let foreign = match stamp {
             // Whole by its own account, and of another run.
             Some(stamp) if stamp.holds(message) => stamp.run != self.run,
-            Some(stamp) => stamp.run != self.run && self.message_len != Some(len),
-            None => true,
+            // It may be the run that is damaged, and nothing else.
+            Some(stamp) => {
+                let is_ours = stamp.run == self.run
+                    || self.message_len == Some(len)
+                    || Stamp { run: self.run, ..stamp }.holds(message);
+                !is_ours
+            }
+            // Cut so short that it may be no more than the run that is left of it.
+            None => !message.starts_with(&self.run.to_le_bytes()),
         };
         if foreign {
             self.offences.add(Offence::Unexpected, 1, || {
@@ -328,8 +344,14 @@ impl Checker {
     fn late(&mut self, client: usize, publisher: usize, stamp: Stamp) {
         let number = self.number(client);
         let missing = Missing { client, publisher, sequence: stamp.sequence };
-        if let Some(at) = self.missing.iter().position(|known| *known == missing) {
-            self.missing.swap_remove(at);
+        let at = self.missing.iter().position(|known| *known == missing);
+        let forgotten = self.forgotten.get_mut(&(client, publisher)).filter(|left| **left > 0);
+        if at.is_some() || forgotten.is_some() {
+            match (at, forgotten) {
+                (Some(at), _) => drop(self.missing.swap_remove(at)),
+                (None, Some(left)) => *left -= 1,
+                (None, None) => {}
+            }
             self.offences.add(Offence::Reordered, 1, || {
                 format!("client {number} got {stamp} after a later one")
             });
@@ -344,13 +366,7 @@ impl Checker {
             self.missing.push(missing);
             return;
         }
-        let number = self.number(missing.client);
-        self.offences.add(Offence::Lost, 1, || {
-            format!(
-                "client {number} missed message {} of publisher {}",
-                missing.sequence, missing.publisher
-            )
-        });
+        *self.forgotten.entry((missing.client, missing.publisher)).or_default() += 1;
     }
 
     /// Whether a damaged message accounts for one that this client misses.

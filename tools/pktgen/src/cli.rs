@@ -22,8 +22,10 @@ const AFTER_HELP: &str = "\
 Each message carries its run, publisher, sequence, time and a pattern. Every client
 checks that it gets every message once, in order for each publisher, and whole.
 
-Exit status: 0 all is well, 1 a check failed or the run could not be made or ended,
-2 bad flags, or a report that cannot be written.";
+Exit status: 0 all is well, 1 a check failed, the run could not be made or ended, or
+its report not be written, 2 bad flags, or a report that cannot be begun. The first
+SIGINT or SIGTERM ends the measurement, and what there is is reported with status 1;
+the second one ends the program.";
 
 /// Plays WebSocket clients against a server, checks what they get, and measures it
 #[derive(Debug, Parser)]
@@ -161,7 +163,7 @@ struct LoadFlags {
     connections: usize,
 
     /// How long to measure
-    #[arg(long, default_value = "10s", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_parser = some_time)]
     duration: Duration,
 
     /// What comes before that and is checked, but not measured [default: 1s; 0s if a count ends
@@ -402,6 +404,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     let duration = milliseconds.and_then(|unit| number.checked_mul(unit));
     duration.filter(|ms| *ms <= 86_400_000).map(Duration::from_millis).ok_or(EXPECTED)
 }
+
+fn some_time(text: &str) -> Result<Duration, &'static str> {
+    duration(text).and_then(|time| if time.is_zero() { Err(NO_TIME) } else { Ok(time) })
+}
+
+pub(crate) const NO_TIME: &str = "expected more than no time";
 
 #[cfg(test)]
 mod tests;

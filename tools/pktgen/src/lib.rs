@@ -21,6 +21,7 @@
 //! - `inbox`, `message`, `check`, `ledger`, `pace`, `latency`: what is sent, and what comes of it
 //! - `upgrade`: the HTTP request and its answer; `outgoing`: frames of a client; `frames`: a strict
 //!   reader of what servers send
+//! - `interrupt`: the signals that end a run before its time
 //! - `process`, `limits`: CPU and memory of the server, descriptors of this process
 //! - `mix`: scenarios of phases in which clients come and go; `driver/mix` and `run/stages` play them
 //! - `admin`, `server`: asks an appliance what it counts, and what that was in the measurement
@@ -42,6 +43,7 @@ mod frames;
 mod host;
 mod hostile;
 mod inbox;
+mod interrupt;
 mod kernel;
 mod latency;
 mod ledger;
@@ -72,6 +74,7 @@ pub use cli::Cli;
 
 use crate::host::Provenance;
 use crate::hostile::Hostility;
+use crate::interrupt::Interrupt;
 
 /// A check failed, or the run could not be made.
 const EXIT_FAILED: u8 = 1;
@@ -79,6 +82,14 @@ const EXIT_FAILED: u8 = 1;
 /// Does what the flags say, and prints what came of it.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
+    // A report is begun before the run.
+    let interrupt = match Interrupt::catch() {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "hioload-pktgen: signals cannot be caught: {error}");
+            return ExitCode::from(EXIT_FAILED);
+        }
+    };
     let (plan, output) = match cli.plan() {
         Ok(planned) => planned,
         Err(error) => error.exit(),
@@ -87,7 +98,7 @@ pub fn run(cli: Cli) -> ExitCode {
         // Whatever comes of the run, this is what it takes to make it again.
         let _ = writeln!(io::stderr(), "hioload-pktgen: --seed {seed}");
     }
-    let report = match run::conduct(plan) {
+    let report = match run::conduct(plan, interrupt) {
         Ok(report) => report,
         Err(reason) => {
             // Where nobody reads it, the status still tells.

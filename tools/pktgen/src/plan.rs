@@ -11,10 +11,10 @@ use crate::link::Link;
 use crate::mix::Mix;
 
 /// A sequence for each client and publisher is kept; more would be memory for no use.
-const SEQUENCES_MAX: usize = 100_000_000;
+pub(crate) const SEQUENCES_MAX: usize = 100_000_000;
 /// More threads than that are an oversight.
 const THREADS_MAX: usize = 1024;
-const CLIENTS_MAX: usize = 1_000_000;
+pub(crate) const CLIENTS_MAX: usize = 1_000_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -133,7 +133,11 @@ impl Plan {
             return Some(text);
         }
         if clients > CLIENTS_MAX {
-            return Some(format!("--connections {clients}: at most {CLIENTS_MAX}"));
+            let flags = match self.hostile.map_or(0, Hostility::clients) {
+                0 => "--connections",
+                _ => "--connections and --bad together",
+            };
+            return Some(format!("{flags}: {clients}, at most {CLIENTS_MAX}"));
         }
         if let Some(text) = self.contradiction_of_hostility() {
             return Some(text);
@@ -151,11 +155,6 @@ impl Plan {
             return Some(format!(
                 "--threads {threads}: at most {most}, each needs a client that reads"
             ));
-        }
-        if let Some(mix) = &self.mix
-            && mix.publishers() * clients > SEQUENCES_MAX
-        {
-            return Some("too many publishers for so many connections".to_owned());
         }
         let Scenario::Broadcast { audience, load, .. } = self.scenario else { return None };
         let Audience { publishers, sender_excluded, .. } = audience;

@@ -12,6 +12,7 @@ pub(crate) use self::stages::StageCounts;
 use crate::admin::Admin;
 use crate::fleet::Fleet;
 use crate::hostile::Findings;
+use crate::interrupt::Interrupt;
 use crate::limits;
 use crate::outcome::Outcome;
 use crate::pace::Kept;
@@ -29,11 +30,13 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 /// Clients give up first, since they know what they wait for, also where they have to wait for the
 /// CPU.
 const GRACE: Duration = Duration::from_secs(1);
+const INTERRUPTED: &str = "interrupted by a signal";
+
 /// Runs what is planned.
 ///
 /// # Errors
 /// Why it could not begin. What goes wrong later stands in the report.
-pub(crate) fn conduct(plan: Plan) -> Result<Report, String> {
+pub(crate) fn conduct(plan: Plan, interrupt: Interrupt) -> Result<Report, String> {
     let address = if plan.link.is_kernel() {
         limits::make_room(plan.clients, plan.threads)?;
         resolve(&plan.target, plan.timeout)?
@@ -50,6 +53,7 @@ pub(crate) fn conduct(plan: Plan) -> Result<Report, String> {
         fleet: &fleet,
         server,
         admin,
+        interrupt,
         progress: Progress::new(),
         measurement: Measurement::default(),
         began: None,
@@ -67,6 +71,9 @@ pub(crate) fn conduct(plan: Plan) -> Result<Report, String> {
     measurement.series = series.points();
     (measurement.from_s, measurement.to_s) = shared.measured_s();
     let outcome = join(&shared, fleet);
+    if let Some(reason) = nothing_measured(&shared.plan, &measurement, &outcome) {
+        shared.fail(|| reason);
+    }
     let target = &shared.plan.target;
     let failure = shared.failure().map(|reason| format!("{target}: {reason}"));
     Ok(Report::new(&shared.plan, address.to_string(), measurement, outcome, failure))
@@ -111,6 +118,7 @@ struct Conductor<'a> {
     fleet: &'a Fleet,
     server: Option<Process>,
     admin: Option<Admin>,
+    interrupt: Interrupt,
     progress: Progress,
     measurement: Measurement,
     /// Of the measurement, while it goes on: its beginning, and the messages before it.
@@ -161,6 +169,7 @@ impl Conductor<'_> {
         self.enter(Phase::Run);
         if !warmup.is_zero() {
             self.hold("warming up", warmup)?;
+            self.failure()?;
             counted = self.counted()?;
             let published_before = self.shared.published_total();
             self.shared.begin_measuring();
@@ -181,7 +190,8 @@ impl Conductor<'_> {
         self.end_measurement()?;
         self.compare(counted)?;
         self.enter(Phase::Drain);
-        self.drain()
+        self.drain()?;
+        if self.interrupt.has_come() { Err(INTERRUPTED.to_owned()) } else { Ok(()) }
     }
 
     /// Deliveries that are settled, and that were sent.
@@ -190,13 +200,14 @@ impl Conductor<'_> {
         (sums.settled, sent)
     }
 
-    /// Lets the run go on for a time, unless something is sent and nothing arrives.
+    /// Lets the run go on for a time, unless something is sent and nothing arrives. A signal ends it
+    /// before.
     fn hold(&mut self, phase: &str, duration: Duration) -> Result<(), String> {
         let began = Instant::now();
         let mut watch = Watch::new(self.shared.plan.timeout + GRACE);
         loop {
             let elapsed = began.elapsed();
-            if elapsed >= duration {
+            if elapsed >= duration || self.interrupt.has_come() {
                 return Ok(());
             }
             self.progress.show(phase, millis(elapsed), millis(duration));
@@ -262,8 +273,11 @@ impl Conductor<'_> {
         format!("{phase}: {what}, and no more within {:?}", self.shared.plan.timeout)
     }
 
+    /// Why the run cannot go on. When it drains it is at its end anyway.
     fn failure(&self) -> Result<(), String> {
-        self.shared.failure().map_or(Ok(()), Err)
+        let is_interrupted = self.interrupt.has_come() && self.shared.phase() < Phase::Drain;
+        let interrupted = is_interrupted.then(|| INTERRUPTED.to_owned());
+        self.shared.failure().or(interrupted).map_or(Ok(()), Err)
     }
 
     fn enter(&self, phase: Phase) {
@@ -366,6 +380,19 @@ fn join(shared: &Shared, fleet: Fleet) -> Outcome {
         });
     }
     all
+}
+
+/// A run that measured nothing has shown nothing.
+fn nothing_measured(plan: &Plan, measured: &Measurement, outcome: &Outcome) -> Option<String> {
+    let has_load = plan.load().is_some()
+        || plan.mix.iter().flat_map(|mix| &mix.phases).any(|phase| phase.load.is_some());
+    let is_silent = has_load && measured.measured == 0 && outcome.delivery.summary().is_none();
+    if is_silent {
+        return Some(format!("no message arrived in the measurement ({:.2} s)", measured.seconds));
+    }
+    let is_idle = plan.is_connect() && measured.measured == 0;
+    is_idle
+        .then(|| format!("no connection was made in the measurement ({:.2} s)", measured.seconds))
 }
 
 /// Tells when nothing has changed for too long.

@@ -1,5 +1,6 @@
 //! The checks can fail: a server that does wrong is found out, and counted right.
 
+#[expect(dead_code, reason = "other tests wait for clients and messages")]
 mod double;
 mod program;
 
@@ -131,6 +132,15 @@ fn faults_of_every_kind_are_told_apart_on_several_threads() {
     );
     let counts = [("lost", 10), ("duplicated", 10), ("reordered", 10), ("damaged", 10)];
     assert_counts(&ran, &counts);
+}
+
+#[test]
+fn a_message_that_was_cut_within_its_header_is_damaged() {
+    let ran = against(
+        |client, message| if client == 1 && message == 50 { Act::Cut(20) } else { Act::Deliver },
+        HUNDRED,
+    );
+    assert_counts(&ran, &[("damaged", 1)]);
 }
 
 #[test]
@@ -275,6 +285,32 @@ fn at_a_rate_slower_than_patience_nothing_is_missed() {
     let ran = run(&double.target(), flags);
     assert_counts(&ran, &[]);
     assert_eq!(ran.number("deliveries"), 4);
+}
+
+#[test]
+fn a_run_that_measured_nothing_is_no_success() {
+    let double = Double::start(Manners::default());
+    // The first message is due at once, in the warm-up, and the next one long after the end.
+    let flags = "broadcast --connections 2 --rate 0.01 --warmup 300ms --duration 100ms";
+    let ran = run(&double.target(), flags);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.stderr.contains("no message arrived in the measurement"), "{ran:?}");
+}
+
+#[test]
+fn a_run_that_is_given_up_reports_what_came_before() {
+    let double = Double::start(Manners {
+        faults: |client, message| {
+            if client == 2 && message == 50 { Act::HangUp } else { Act::Deliver }
+        },
+        ..Manners::default()
+    });
+    let flags = "broadcast --connections 3 --rate 200 --warmup 0s --duration 1m --timeout 5s";
+    let ran = run(&double.target(), flags);
+    assert_counts(&ran, &[("disconnected", 1)]);
+    assert!(ran.number("messages") >= 50 && ran.number("deliveries") >= 3 * 49, "{ran:?}");
+    assert!(ran.json["measured_s"].as_f64().is_some_and(|measured| measured > 0.2), "{ran:?}");
+    assert!(ran.json["measured_to_s"].is_number(), "{ran:?}");
 }
 
 #[test]

@@ -77,7 +77,8 @@ fn damage_is_counted_once_wherever_it_is() {
         assert_only(&offences(&messages), Offence::Damaged, 1);
     }
 }
-const HEADER_CUTS: [usize; 3] = [32, 40, 47];
+/// Of one that is cut to less, nobody can say whether it was ours.
+const HEADER_CUTS: [usize; 7] = [8, 9, 20, 31, 32, 40, 47];
 
 #[test]
 fn what_nobody_of_the_run_sent_is_unexpected() {
@@ -153,6 +154,36 @@ fn a_client_that_joins_late_misses_nothing_from_before_and_all_from_then_on() {
     assert!(!checker.is_caught_up(|_| Some(10)), "client 0 waits for nine messages");
     checker.finish(|publisher| Some([10, 0][publisher]));
     assert_only(&checker.offences, Offence::Lost, 9 + 1);
+}
+
+#[test]
+fn of_any_size_a_changed_run_is_damage_as_well() {
+    for at in 0..8 {
+        let expected = Expected::SinceJoined { publishers: 1 };
+        let mut checker = Checker::new(RUN, 0, expected, 1, (0, 1));
+        checker.is_first(0);
+        let mut messages = in_order();
+        messages[4][at] ^= 1;
+        for message in &messages {
+            checker.take(0, message, |_| 10);
+        }
+        checker.finish(|_| Some(10));
+        assert_only(&checker.offences, Offence::Damaged, 1);
+    }
+}
+
+#[test]
+fn of_very_many_that_are_missing_a_late_one_is_reordered_and_the_others_are_lost() {
+    let gap = MISSING_MAX as u64 + 10;
+    let mut checker = Checker::new(RUN, LEN, all_of(1), 1, (0, 1));
+    checker.take(0, &message(0, gap), |_| gap + 1);
+    // The last one of the gap is beyond those that are remembered.
+    for sequence in [gap - 1, 0] {
+        checker.take(0, &message(0, sequence), |_| gap + 1);
+    }
+    checker.finish(|_| Some(gap + 1));
+    let counts = [Offence::Reordered, Offence::Lost, Offence::Duplicated];
+    assert_eq!(counts.map(|offence| checker.offences.count(offence)), [2, gap - 2, 0]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{CommonFlags, Job, duration, message_len, positive, rate};
+use super::{CommonFlags, Job, duration, message_len, positive, rate, some_time};
 use crate::hostile::{Hostility, Piece};
 use crate::plan::{Audience, Load, Scenario, Until};
 
@@ -13,7 +13,7 @@ use crate::plan::{Audience, Load, Scenario, Until};
 #[derive(Args, Debug)]
 pub(super) struct BesideFlags {
     /// How long to go on
-    #[arg(long, default_value = "10s", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_parser = some_time)]
     duration: Duration,
 
     /// What comes before that and is checked, but not measured

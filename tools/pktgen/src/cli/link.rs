@@ -45,7 +45,7 @@ pub(super) struct LinkFlags {
 
     /// dpdk, ring: the addresses of the clients, as a network; each address has 64,512 ports. ARP
     /// is answered for them [default: 10.1.0.0/16 with ring]
-    #[arg(long, value_name = "NETWORK", help_heading = PACKETS)]
+    #[arg(long, value_name = "NETWORK", value_parser = clients, help_heading = PACKETS)]
     clients: Option<Ipv4Net>,
 
     /// dpdk, ring: the address of this side of the link, if the clients are in a network behind it;
@@ -256,6 +256,16 @@ mod dpdk {
                 descriptors: self.descriptors.unwrap_or(DESCRIPTORS),
             })
         }
+    }
+}
+
+fn clients(text: &str) -> Result<Ipv4Net, &'static str> {
+    let network: Ipv4Net =
+        text.parse().map_err(|_| "expected a network of IPv4, such as 10.1.0.0/16")?;
+    // RFC 6890 and RFC 5771: this host, loopback, and all from multicast on.
+    match network.network().octets()[0] {
+        0 | 127 | 224.. => Err("expected addresses that a host may have"),
+        _ => Ok(network),
     }
 }
 

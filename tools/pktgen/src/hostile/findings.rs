@@ -106,7 +106,10 @@ impl Findings {
     pub(crate) fn failure(&self) -> Option<String> {
         match self {
             Self::Synflood(it) => {
-                let is_silent = it.syns > 0 && it.syn_acks == 0 && it.resets == 0;
+                if it.syns == 0 {
+                    return Some("not one SYN was sent".to_owned());
+                }
+                let is_silent = it.syn_acks == 0 && it.resets == 0;
                 is_silent.then(|| format!("none of {} SYNs was answered", it.syns))
             }
             Self::Slowloris(it) => (it.connections == 0)
@@ -205,8 +208,7 @@ mod tests {
         assert_eq!(failure, "none of 7 SYNs was answered");
         assert_eq!(flood(7, 1, 0).failure(), None);
         assert_eq!(flood(7, 0, 1).failure(), None);
-        // A run that was given up before it began has a reason of its own.
-        assert_eq!(flood(0, 0, 0).failure(), None);
+        assert_eq!(flood(0, 0, 0).failure().as_deref(), Some("not one SYN was sent"));
     }
 
     #[test]

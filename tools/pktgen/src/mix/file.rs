@@ -12,7 +12,7 @@ use toml::{Spanned, Value};
 use super::{Mix, MixPhase, Sizes};
 use crate::cli;
 use crate::message::HEADER_BYTES;
-use crate::plan::Load;
+use crate::plan::{CLIENTS_MAX, Load, SEQUENCES_MAX};
 
 const PHASES_MAX: usize = 64;
 const SIZE_MAX: i64 = 16 << 20;
@@ -71,8 +71,15 @@ impl Fault {
 
 fn parse(text: &str) -> Result<Mix, Fault> {
     let raw: Raw = toml::from_str(text).map_err(|error| {
-        let message = error.message().to_owned();
-        Fault { place: error.span().unwrap_or(0..0), message }
+        let place = error.span().unwrap_or(0..0);
+        // Of a value of the wrong type it says no more than that.
+        let message = match key_before(text, place.start) {
+            Some(key) if error.message().starts_with("invalid type") => {
+                format!("{key}: {}", error.message())
+            }
+            _ => error.message().to_owned(),
+        };
+        Fault { place, message }
     })?;
     let connections = count(&raw.connections, "connections", 1..=CONNECTIONS_MAX)?;
     if raw.phase.is_empty() || raw.phase.len() > PHASES_MAX {
@@ -104,7 +111,36 @@ fn parse(text: &str) -> Result<Mix, Fault> {
             return Err(Fault::new(place, &format!("phase[{number}].connections"), message));
         }
     }
-    Ok(mix)
+    too_many(&mix, &raw).map_or(Ok(mix), Err)
+}
+
+/// The key of the line whose value begins at a place.
+fn key_before(text: &str, place: usize) -> Option<&str> {
+    let line = text.get(..place)?.lines().next_back()?;
+    line.split_once('=').map(|(key, _)| key.trim())
+}
+
+/// What no run has memory for.
+fn too_many(mix: &Mix, raw: &Raw) -> Option<Fault> {
+    let clients = mix.readers() + mix.slow();
+    let at = |phase: usize, key: &str, message: String| {
+        Fault::new(raw.phase[phase].span(), &format!("phase[{phase}].{key}"), message)
+    };
+    let first = |is_it: &dyn Fn(&MixPhase) -> bool| mix.phases.iter().position(is_it);
+    if clients > CLIENTS_MAX {
+        let phase = first(&|phase| phase.slow == mix.slow())?;
+        let message =
+            format!("{clients} with the connections of all phases, at most {CLIENTS_MAX}");
+        return Some(at(phase, "slow", message));
+    }
+    // A sequence for each client and publisher is kept.
+    if mix.publishers() * clients > SEQUENCES_MAX {
+        let phase = first(&|phase| phase.publishers == mix.publishers())?;
+        let most = SEQUENCES_MAX / clients;
+        let message = format!("too many for {clients} connections, at most {most}");
+        return Some(at(phase, "publishers", message));
+    }
+    None
 }
 
 fn read_phase(key: &str, raw: &RawPhase, before: usize) -> Result<MixPhase, Fault> {
@@ -177,7 +213,7 @@ fn number(
 fn time(value: &Spanned<String>, key: &str) -> Result<Duration, Fault> {
     let fault = |message| Fault::new(value.span(), key, message);
     let time = cli::duration(value.get_ref()).map_err(fault)?;
-    Some(time).filter(|time| !time.is_zero()).ok_or_else(|| fault("expected more than no time"))
+    Some(time).filter(|time| !time.is_zero()).ok_or_else(|| fault(cli::NO_TIME))
 }
 
 const SIZES: &str = "expected a number of bytes; { min, max }; { median, max, spread }; or a list of \
@@ -207,7 +243,12 @@ fn range_of(table: &toml::Table) -> Result<Sizes, String> {
     {
         return Err(format!("unknown key {other:?}: {SIZES}"));
     }
-    let bytes = |name: &str| table.get(name).and_then(Value::as_integer).map(bytes_of).transpose();
+    let bytes = |name: &str| {
+        let value = table.get(name);
+        // Something else than a whole number is none that there could be.
+        let bytes = value.map(|value| bytes_of(value.as_integer().unwrap_or(0)));
+        bytes.transpose().map_err(|reason| format!("{name}: {reason}"))
+    };
     let min = bytes("min")?;
     let max = bytes("max")?.ok_or_else(|| format!("no max: {SIZES}"))?;
     let Some(median) = bytes("median")? else {
@@ -294,6 +335,9 @@ mod tests {
             ("31", "a number of bytes, 32 to"),
             ("'64'", "expected a number of bytes; {"),
             ("{ min = 64 }", "no max"),
+            ("{ min = 32, median = 200.0, max = 16384 }", "size: median: expected a number of"),
+            ("{ min = '32', median = 200, max = 16384 }", "size: min: expected a number of bytes"),
+            ("{ min = 32, max = true }", "size: max: expected a number of bytes, 32 to"),
             ("{ max = 64, mean = 5 }", "unknown key \"mean\""),
             ("{ min = 65, max = 64 }", "min > max"),
             ("{ median = 65, max = 64 }", "in this order"),
@@ -320,6 +364,16 @@ mod tests {
             ),
             (&format!("{PHASE}rate = -1"), "a.toml:5: phase[0].rate: expected a number".to_owned()),
             (&format!("{PHASE}rate = nan"), "a.toml:5: phase[0].rate: ".to_owned()),
+            (&format!("{PHASE}rate = 'x'"), "a.toml:5: rate: invalid type".to_owned()),
+            (
+                &PHASE.replace("= 2", "= 1000000").replace("'1s'", "'1s'\nslow = 1"),
+                "a.toml:2: phase[0].slow: 1000001 with".to_owned(),
+            ),
+            (
+                &format!("{}publishers = 101", PHASE.replace("= 2", "= 1000000")),
+                "a.toml:2: phase[0].publishers: too many for 1000000 connections, at most 100"
+                    .to_owned(),
+            ),
             (&format!("{PHASE}window = 0"), "a.toml:5: phase[0].window: expected a".to_owned()),
             (
                 &format!("{PHASE}rate = 1\nwindow = 1"),

@@ -50,6 +50,9 @@ impl Conductor<'_> {
             });
             (before, published_before, sums_before) = (now, published, sums);
             held?;
+            if self.interrupt.has_come() {
+                break;
+            }
         }
         Ok(())
     }

@@ -112,6 +112,16 @@ impl Double {
         self.address.to_string()
     }
 
+    /// Clients that have come.
+    pub(crate) fn clients(&self) -> usize {
+        lock(&self.hub).clients.len()
+    }
+
+    /// Messages that were published.
+    pub(crate) fn messages(&self) -> usize {
+        lock(&self.hub).messages
+    }
+
     /// Pings that were answered.
     pub(crate) fn pongs(&self) -> usize {
         lock(&self.hub).pongs
