@@ -132,7 +132,8 @@ def by_name(function):
 
 def table(few, many, deliveries):
     spent = {stage: (many.cost[stage] - few.cost[stage]) / deliveries for stage in STAGES}
-    spent["other"] += (many.total - few.total) / deliveries - sum(spent.values())
+    rest = (many.total - few.total) / deliveries - sum(spent.values())
+    spent["other"] = max(0.0, spent["other"] + rest)
     whole = sum(count for stage, count in spent.items() if stage != "bench")
     lines = ["| stage | | instructions | share |", "| --- | --- | --- | --- |"]
     for stage, what in STAGES.items():
