@@ -53,6 +53,8 @@ impl<P: FramePort> PacketTransport<P> {
             State::Closed => return true,
             _ => return false,
         };
+        // What still comes is dropped, and the server can end its half only behind it.
+        it.is_held = false;
         if it.outgoing == Place::NONE {
             it.outgoing = self.outbox.take();
         }

@@ -8,7 +8,8 @@ use hioload_net::{FramePort, MemoryFrame, MemoryPort, PortFrame, WireOptions};
 
 use super::arp::{self, Arp, Operation};
 use super::segment::{
-    ACK, Frame, HEADER_BYTES, SYN, SYN_OPTIONS_BYTES, Segment, Template, Words, write_syn_options,
+    ACK, FIN, Frame, HEADER_BYTES, SYN, SYN_OPTIONS_BYTES, Segment, Template, Words,
+    write_syn_options,
 };
 use super::{AckPolicy, Addresses, Options, PacketTransport};
 use crate::transport::{Event, Transport};
@@ -55,7 +56,7 @@ impl Scene {
         assert!(syn.has(SYN));
         scene.client = SocketAddrV4::new(syn.source.into(), syn.source_port);
         scene.expected = syn.sequence.wrapping_add(1);
-        scene.say(mac, BEGIN - 1, SYN | ACK);
+        scene.say(mac, BEGIN - 1, SYN | ACK, 0);
         let events = scene.turn();
         assert!(matches!(events[..], [Event::Connected(0)]), "{events:?}");
         scene.hear();
@@ -68,11 +69,11 @@ impl Scene {
         events
     }
 
-    /// The server sends a segment without a payload, from a station that it names.
-    fn say(&mut self, mac: [u8; 6], sequence: u32, flags: u8) {
+    /// The server sends a segment with so many bytes of payload, from a station that it names.
+    fn say(&mut self, mac: [u8; 6], sequence: u32, flags: u8, payload_bytes: usize) {
         let options_bytes = if flags & SYN == 0 { 0 } else { SYN_OPTIONS_BYTES };
         let mut frame = self.server.frame().expect("memory");
-        assert!(frame.resize(HEADER_BYTES + options_bytes));
+        assert!(frame.resize(HEADER_BYTES + options_bytes + payload_bytes));
         if flags & SYN != 0 {
             write_syn_options(&mut frame[HEADER_BYTES..], MSS, 0);
         }
@@ -134,7 +135,7 @@ fn whoever_had_to_send_again_is_told_when_all_of_it_is_acknowledged_at_once() {
     // The first of its segments has gone out again; the acknowledgements had only been late.
     let mac = scene.server.capabilities().mac;
     scene.expected = scene.expected.wrapping_add(u32::try_from(bytes).expect("a few"));
-    scene.say(mac, BEGIN, ACK);
+    scene.say(mac, BEGIN, ACK, 0);
 
     let events = scene.turn();
     assert!(matches!(events[..], [Event::Writable(0)]), "{events:?}");
@@ -146,7 +147,7 @@ fn who_is_not_answered_asks_for_the_next_hop_that_a_damaged_frame_was_taken_for(
     let mut scene = Scene::new();
     let (mac, nobody) = (scene.server.capabilities().mac, [2, 0xff, 0, 0, 0, 0]);
     // No checksum covers the header of Ethernet.
-    scene.say(nobody, BEGIN, ACK);
+    scene.say(nobody, BEGIN, ACK, 0);
     scene.turn();
     scene.clients.send(0, b"hello").expect("it is connected");
     let heard = scene.hear();
@@ -157,6 +158,22 @@ fn who_is_not_answered_asks_for_the_next_hop_that_a_damaged_frame_was_taken_for(
         assert!(began.elapsed() < PATIENCE, "nothing comes to the server");
         scene.turn();
     }
+}
+
+#[test]
+fn a_client_that_did_not_read_and_ends_has_room_again_for_what_the_server_still_has() {
+    let mut scene = Scene::new();
+    scene.clients.hold(0, true);
+    let mac = scene.server.capabilities().mac;
+    scene.say(mac, BEGIN, ACK, MSS.into());
+    scene.turn();
+    let windows: Vec<u16> = scene.hear().iter().map(|(_, segment)| segment.window).collect();
+
+    assert!(!scene.clients.finish(0), "the server has to end its half");
+    let heard = scene.hear();
+    let fin = heard.iter().find(|(_, segment)| segment.has(FIN)).map(|(_, fin)| fin);
+    let fin = fin.expect("the end of its half");
+    assert!(windows.iter().all(|window| *window < fin.window), "{windows:?} {fin:?}");
 }
 
 #[test]
