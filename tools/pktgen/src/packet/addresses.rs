@@ -93,6 +93,11 @@ impl Addresses {
         Ipv4Addr::from(self.first)
     }
 
+    /// Whether one of a client's first so many connections, which count from 1, had this turn.
+    pub(super) fn was_used(&self, turn: u32, connections: u32) -> bool {
+        connections >= self.ports_per_client || (1..=connections).contains(&turn)
+    }
+
     /// The turn of a connection of this number.
     #[inline]
     pub(super) fn turn(&self, connection: u32) -> u32 {
@@ -168,6 +173,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn ports_are_used_from_the_second_on() {
+        let addresses = addresses("10.0.0.4/32", 20_000, &[]).expect("room");
+        assert_eq!(addresses.ports_per_client, 3);
+        let used = |connections| [0, 1, 2].map(|turn| addresses.was_used(turn, connections));
+        assert_eq!(used(0), [false, false, false]);
+        assert_eq!(used(1), [false, true, false]);
+        assert_eq!(used(2), [false, true, true]);
+        assert_eq!(used(3), [true, true, true]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! One client's connection, as far as TCP is concerned.
 
 use super::outbox::Place;
+use super::timers::Slot;
 
 /// What a client can take at a time: it takes everything at once, so the window never shrinks
 /// unless the client is held.
 pub(super) const WINDOW_BYTES: u32 = 64 * 1024;
-/// The shift that makes 16 bits of it.
+/// The shift that makes 16 bits of it, where the server knows of shifts.
 pub(super) const WINDOW_SCALE: u8 = 4;
 
 /// States of RFC 9293 section 3.3.2. TIME-WAIT is none of them: whoever has ended takes another
@@ -43,15 +44,17 @@ pub(super) struct Client {
     pub(super) variation_us: u32,
     pub(super) outgoing: Place,
     pub(super) mss: u16,
+    /// Where it is in the timers.
+    pub(super) filed: Slot,
     pub(super) state: State,
+    /// The shifts of the windows that the server offers, and that are offered to it.
     pub(super) window_scale: u8,
+    pub(super) own_scale: u8,
     pub(super) duplicate_acks: u8,
     /// Segments that came and were not acknowledged.
     pub(super) owed: u8,
     /// The client takes nothing for now.
     pub(super) is_held: bool,
-    /// It is in the timers.
-    pub(super) is_filed: bool,
     /// It waits for room in the port.
     pub(super) is_pending: bool,
 }
@@ -77,26 +80,27 @@ impl Client {
             variation_us: 0,
             outgoing: Place::NONE,
             mss: 536,
+            filed: Slot::NONE,
             state: State::Closed,
             window_scale: 0,
+            own_scale: WINDOW_SCALE,
             duplicate_acks: 0,
             owed: 0,
             is_held: false,
-            is_filed: false,
             is_pending: false,
         }
     }
 
     /// Begins a connection with this number of its first byte, the SYN.
     pub(super) fn begin(&mut self, sequence: u32, outgoing: Place) {
-        let Self { connection, is_filed, is_pending, .. } = *self;
+        let Self { connection, filed, is_pending, .. } = *self;
         *self = Self {
             connection: connection.wrapping_add(1),
             unacknowledged: sequence,
             next: sequence.wrapping_add(1),
             outgoing,
             state: State::SynSent,
-            is_filed,
+            filed,
             is_pending,
             ..Self::new()
         };
@@ -106,14 +110,30 @@ impl Client {
         self.next.wrapping_sub(self.unacknowledged)
     }
 
+    /// What may still come of what was offered.
+    pub(super) fn room(&self) -> u32 {
+        self.edge.wrapping_sub(self.expected)
+    }
+
+    /// Whether a segment of so many numbers, which begins `ahead` of what is to come, has anything
+    /// in it that may come (RFC 9293 section 3.10.7.4). What begins where it should always may: a
+    /// window of nothing keeps out its bytes, not what it acknowledges.
+    #[inline]
+    pub(super) fn accepts(&self, ahead: i32, len: u32) -> bool {
+        match ahead {
+            0 => true,
+            1.. => ahead.cast_unsigned() < self.room(),
+            _ => ahead.unsigned_abs() < len,
+        }
+    }
+
     /// What may come from now on, as a segment says it. The edge never moves back (RFC 9293 section
     /// 3.8.6.2.2).
     pub(super) fn offer(&mut self) -> u16 {
         if !self.is_held {
             self.edge = self.expected.wrapping_add(WINDOW_BYTES);
         }
-        let room = self.edge.wrapping_sub(self.expected) >> WINDOW_SCALE;
-        u16::try_from(room).unwrap_or(u16::MAX)
+        u16::try_from(self.room() >> self.own_scale).unwrap_or(u16::MAX)
     }
 
     /// Takes a measurement of the round trip.

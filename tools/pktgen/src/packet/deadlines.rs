@@ -3,6 +3,7 @@
 use hioload_net::FramePort;
 
 use super::client::State;
+use super::timers::Slot;
 use super::{PORT_WAITING_MAX, PacketTransport};
 use crate::transport::Event;
 
@@ -15,9 +16,13 @@ impl<P: FramePort> PacketTransport<P> {
     pub(super) fn look_after_timers(&mut self, events: &mut Vec<Event>) {
         let mut due = std::mem::take(&mut self.due);
         self.timers.expire(self.now_ns, &mut due);
-        for client in due.drain(..) {
+        for (slot, client) in due.drain(..) {
             let it = &mut self.clients[client as usize];
-            it.is_filed = false;
+            if it.filed != slot {
+                // It was filed again since, for an earlier deadline.
+                continue;
+            }
+            it.filed = Slot::NONE;
             let deadline_ns =
                 self.outbox.get(it.outgoing).map_or(0, |outgoing| outgoing.deadline_ns);
             if deadline_ns == 0 {
@@ -58,6 +63,8 @@ impl<P: FramePort> PacketTransport<P> {
         let Some(outgoing) = self.outbox.get_mut(it.outgoing) else { return };
         outgoing.expired += 1;
         outgoing.recovering = false;
+        // Whatever is acknowledged now may have been sent again.
+        outgoing.timed = None;
         it.duplicate_acks = 0;
         if outgoing.expired >= EXPIRED_BEFORE_ARP {
             self.look_for_next_hop = true;
@@ -85,14 +92,11 @@ impl<P: FramePort> PacketTransport<P> {
         let place = self.clients[client as usize].outgoing;
         if let Some(outgoing) = self.outbox.get_mut(place) {
             outgoing.deadline_ns = deadline_ns;
-            if !self.clients[client as usize].is_filed {
-                self.file(client, deadline_ns);
-            }
+            self.file(client, deadline_ns);
         }
     }
 
     pub(super) fn file(&mut self, client: u32, deadline_ns: u64) {
-        self.clients[client as usize].is_filed = true;
-        self.timers.file(client, deadline_ns);
+        self.timers.file(client, deadline_ns, &mut self.clients[client as usize].filed);
     }
 }

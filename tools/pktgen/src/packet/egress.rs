@@ -81,10 +81,10 @@ impl<P: FramePort> PacketTransport<P> {
             let now_ns = self.now_ns;
             if let Some(outgoing) = self.outbox.get_mut(place) {
                 if is_before(outgoing.sent_max, end) {
-                    outgoing.sent_max = end;
-                    if outgoing.timed.is_none() {
+                    if outgoing.timed.is_none() && outgoing.sent_max == number {
                         outgoing.timed = Some((number, now_ns));
                     }
+                    outgoing.sent_max = end;
                 } else {
                     self.counts.retransmitted += 1;
                 }

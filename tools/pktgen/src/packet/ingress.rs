@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use hioload_net::FramePort;
 
-use super::client::{State, is_before};
+use super::client::{State, WINDOW_SCALE, is_before};
 use super::segment::{ACK, FIN, RST, SYN, Segment, Words};
 use super::{AckPolicy, Arrival, PacketTransport};
 use crate::transport::Event;
@@ -35,8 +35,7 @@ impl<P: FramePort> PacketTransport<P> {
                 return self.lost(client, "the server reset the connection", events);
             }
             // RFC 5961 section 3.2: one in the window may be a forgery.
-            let room = it.edge.wrapping_sub(it.expected);
-            if ahead > 0 && ahead.cast_unsigned() < room {
+            if ahead > 0 && it.accepts(ahead, 0) {
                 self.acknowledge(client);
             }
             return;
@@ -45,6 +44,9 @@ impl<P: FramePort> PacketTransport<P> {
             // The answer to our SYN, again; or a stranger's (RFC 5961 section 4.2).
             return self.acknowledge(client);
         }
+        if !it.accepts(ahead, segment.len()) {
+            return self.refuse(client, ahead, segment);
+        }
         if !segment.has(ACK) {
             return;
         }
@@ -52,12 +54,27 @@ impl<P: FramePort> PacketTransport<P> {
             let mac = self.frames[frame].get(6..12).and_then(|mac| mac.try_into().ok());
             self.template.set_next_hop(mac.unwrap_or_default());
         }
-        if !self.take_acknowledgement(client, segment, events) {
+        if !self.take_acknowledgement(client, ahead, segment, events) {
             return;
         }
         if segment.len() > 0 {
             self.take_payload(client, frame, segment, events);
         }
+    }
+
+    /// Says where the connection stands to whoever sent what has no place in it: what had come
+    /// before, a sign of life, or a probe of the window (RFC 9293 sections 3.8.4 and 3.10.7.4).
+    #[cold]
+    fn refuse(&mut self, client: u32, ahead: i32, segment: &Segment) {
+        if segment.len() > 0 {
+            let count = if ahead < 0 {
+                &mut self.counts.duplicates_in
+            } else {
+                &mut self.counts.out_of_order
+            };
+            *count += 1;
+        }
+        self.acknowledge(client);
     }
 
     pub(super) fn take_syn_sent(
@@ -89,7 +106,9 @@ impl<P: FramePort> PacketTransport<P> {
         let (mss, scale) = segment.syn_options(&self.frames[frame]);
         it.state = State::Established;
         it.mss = mss.unwrap_or(536).clamp(48, self.mss);
-        it.window_scale = scale;
+        // RFC 7323 section 2.2: both sides scale, or none does.
+        it.window_scale = scale.unwrap_or(0);
+        it.own_scale = scale.map_or(0, |_| WINDOW_SCALE);
         // The window of a SYN is not scaled (RFC 7323 section 2.2).
         it.window = u32::from(segment.window);
         it.unacknowledged = segment.acknowledged;
@@ -105,9 +124,14 @@ impl<P: FramePort> PacketTransport<P> {
     }
 
     /// Whether the segment is worth a further look.
+    ///
+    /// The window is that of a segment which acknowledges something new, or begins at what is to
+    /// come: all that is ahead will come again in order, so no segment that counts is newer (it
+    /// takes the place of SND.WL1 and SND.WL2, RFC 9293 section 3.10.7.4).
     pub(super) fn take_acknowledgement(
         &mut self,
         client: u32,
+        ahead: i32,
         segment: &Segment,
         events: &mut Vec<Event>,
     ) -> bool {
@@ -115,8 +139,8 @@ impl<P: FramePort> PacketTransport<P> {
         let window = u32::from(segment.window) << it.window_scale;
         let acknowledged = segment.acknowledged.wrapping_sub(it.unacknowledged);
         let Some(outgoing) = self.outbox.get_mut(it.outgoing) else {
-            // Nothing is under way. What was overtaken tells of a window that is no more.
-            if acknowledged == 0 {
+            // Nothing is under way.
+            if acknowledged == 0 && ahead <= 0 {
                 it.window = window;
             }
             if acknowledged.cast_signed() > 0 {
@@ -133,7 +157,10 @@ impl<P: FramePort> PacketTransport<P> {
             self.acknowledge(client);
             return false;
         }
-        let was_window = std::mem::replace(&mut it.window, window);
+        let was_window = it.window;
+        if acknowledged > 0 || ahead <= 0 {
+            it.window = window;
+        }
         if acknowledged == 0 {
             let is_duplicate = segment.len() == 0 && sent > 0 && was_window == window;
             if is_duplicate {
@@ -143,7 +170,15 @@ impl<P: FramePort> PacketTransport<P> {
                 outgoing.recovering = true;
                 self.send_again(client);
             }
-            if window > was_window {
+            let it = &mut self.clients[client as usize];
+            if it.window > was_window {
+                if was_window == 0
+                    && let Some(outgoing) = self.outbox.get_mut(it.outgoing)
+                {
+                    // The byte that the window was asked about by was not taken.
+                    it.next = it.unacknowledged;
+                    outgoing.expired = 0;
+                }
                 self.push(client);
                 self.tell_of_room(client, events);
             }
@@ -217,13 +252,8 @@ impl<P: FramePort> PacketTransport<P> {
             return self.acknowledge(client);
         }
         let (had, bytes) = (had.cast_unsigned(), segment.payload_bytes());
-        if had >= segment.len() {
-            self.counts.duplicates_in += 1;
-            return self.acknowledge(client);
-        }
-        let room = it.edge.wrapping_sub(it.expected);
         let fresh = bytes.saturating_sub(had);
-        let taken = fresh.min(room);
+        let taken = fresh.min(it.room());
         it.expected = it.expected.wrapping_add(taken);
         let is_whole = taken == fresh;
         let (is_wanted, had_fin) = match it.state {
@@ -243,6 +273,9 @@ impl<P: FramePort> PacketTransport<P> {
         }
         let it = &mut self.clients[client as usize];
         it.expected = it.expected.wrapping_add(1);
+        if is_before(it.edge, it.expected) {
+            it.edge = it.expected;
+        }
         match it.state {
             State::Established => {
                 it.state = State::CloseWait;
@@ -267,7 +300,8 @@ impl<P: FramePort> PacketTransport<P> {
             return self.acknowledge(client);
         }
         let it = &mut self.clients[client as usize];
-        it.owed += 1;
+        // There may be more while the port is full.
+        it.owed = it.owed.saturating_add(1);
         if it.owed >= 2 {
             self.acknowledge(client);
         } else {
@@ -278,7 +312,7 @@ impl<P: FramePort> PacketTransport<P> {
     /// Answers a segment of no connection (RFC 9293 section 3.10.7.1), or of one that has just
     /// ended: in TIME-WAIT a FIN that comes again is acknowledged.
     pub(super) fn answer_stranger(&mut self, segment: &Segment) {
-        if segment.has(RST) {
+        if segment.has(RST) || segment.source != u32::from(*self.options.server.ip()) {
             return;
         }
         let owner = self.options.addresses.owner(segment.destination, segment.destination_port);
@@ -287,15 +321,15 @@ impl<P: FramePort> PacketTransport<P> {
         if !is_plain || (segment.len() > 0 && !segment.has(FIN)) {
             return self.reset_stranger(segment);
         }
-        let was_ours = self.clients[owner.client as usize].connection > 0;
-        if segment.has(FIN) {
+        let connections = self.clients[owner.client as usize].connection;
+        if !self.options.addresses.was_used(owner.turn, connections) {
+            self.reset_stranger(segment);
+        } else if segment.has(FIN) {
+            // Without one, it crossed with the end, most likely.
             let source = SocketAddrV4::new(segment.destination.into(), segment.destination_port);
             let acknowledged = segment.sequence.wrapping_add(segment.len());
             let sequence = segment.acknowledged;
             self.send_bare(&Words { source, sequence, acknowledged, flags: ACK, window: 0 });
-        } else if !was_ours {
-            // What is empty and of a port that was ours crossed with the end, most likely.
-            self.reset_stranger(segment);
         }
     }
 

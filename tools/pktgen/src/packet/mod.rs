@@ -42,7 +42,7 @@ use self::arp::{Arp, Operation};
 use self::client::{Client, State};
 use self::outbox::Outbox;
 use self::segment::{Frame, Segment, Template};
-use self::timers::Timers;
+use self::timers::{Slot, Timers};
 
 /// Frames that wait for the port before clients wait with theirs.
 const PORT_WAITING_MAX: usize = 128;
@@ -110,7 +110,7 @@ pub(crate) struct PacketTransport<P: FramePort> {
     pending: VecDeque<u32>,
     /// Clients with an acknowledgement that may wait, and until when.
     delayed: VecDeque<(u64, u32)>,
-    due: Vec<u32>,
+    due: Vec<(Slot, u32)>,
     /// Somebody has waited for an answer for long.
     look_for_next_hop: bool,
     /// When the next hop was asked for.
@@ -175,7 +175,7 @@ impl<P: FramePort> PacketTransport<P> {
                 self.ask_for_next_hop();
             }
             // Nothing is open, so nothing happens.
-            self.poll_port(&mut events);
+            self.poll_port(Instant::now(), &mut events);
             self.port.flush(self.now);
             if began.elapsed() >= self.options.timeout {
                 return Err(format!(
@@ -205,9 +205,21 @@ impl<P: FramePort> PacketTransport<P> {
         self.send_arp(&Arp::who_has(self.next_hop(), (own, mac)));
     }
 
+    /// Takes what has come, and does what is due.
+    fn turn(&mut self, now: Instant, events: &mut Vec<Event>) {
+        let before_ns = self.now_ns;
+        self.poll_port(now, events);
+        if std::mem::replace(&mut self.has_begun, true) {
+            self.longest_pause_ns = self.longest_pause_ns.max(self.now_ns - before_ns);
+        }
+        self.look_after_timers(events);
+        self.send_pending(events);
+        self.was_busy = !self.frames.is_empty() || !events.is_empty();
+    }
+
     /// Takes what has come from the port.
-    fn poll_port(&mut self, events: &mut Vec<Event>) {
-        self.now = Instant::now();
+    fn poll_port(&mut self, now: Instant, events: &mut Vec<Event>) {
+        self.now = now;
         let since = self.now.saturating_duration_since(self.origin);
         let before_ns = self.now_ns;
         self.now_ns = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
@@ -286,14 +298,7 @@ impl<P: FramePort> PacketTransport<P> {
 
 impl<P: FramePort> Transport for PacketTransport<P> {
     fn poll(&mut self, patience: Duration, events: &mut Vec<Event>) -> io::Result<()> {
-        let before_ns = self.now_ns;
-        self.poll_port(events);
-        if std::mem::replace(&mut self.has_begun, true) {
-            self.longest_pause_ns = self.longest_pause_ns.max(self.now_ns - before_ns);
-        }
-        self.look_after_timers(events);
-        self.send_pending(events);
-        self.was_busy = !self.frames.is_empty() || !events.is_empty();
+        self.turn(Instant::now(), events);
         if self.was_busy || patience.is_zero() {
             self.idle_polls = 0;
         } else if self.idle_polls < IDLE_POLLS_MAX {

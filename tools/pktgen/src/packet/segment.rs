@@ -137,8 +137,8 @@ impl Segment {
     }
 
     /// The maximum segment size and the window scale that a SYN names.
-    pub(super) fn syn_options(&self, frame: &[u8]) -> (Option<u16>, u8) {
-        let (mut mss, mut scale) = (None, 0);
+    pub(super) fn syn_options(&self, frame: &[u8]) -> (Option<u16>, Option<u8>) {
+        let (mut mss, mut scale) = (None, None);
         let mut options = &frame[self.options.clone()];
         while let [kind, rest @ ..] = options {
             match (kind, rest) {
@@ -149,7 +149,7 @@ impl Segment {
                     match (kind, &option[2..]) {
                         (2, [high, low]) => mss = Some(u16::from_be_bytes([*high, *low])),
                         // RFC 7323 section 2.3: no shift is larger.
-                        (3, [shift]) => scale = (*shift).min(14),
+                        (3, [shift]) => scale = Some((*shift).min(14)),
                         _ => {}
                     }
                     options = rest;
@@ -360,6 +360,11 @@ mod tests {
         let Frame::Tcp(segment) = Segment::read(&frame, RxChecksum::Unknown) else {
             panic!("no segment");
         };
-        assert_eq!(segment.syn_options(&frame), (Some(1460), 4));
+        assert_eq!(segment.syn_options(&frame), (Some(1460), Some(4)));
+        let frame = written(&words(SYN), false, b"");
+        let Frame::Tcp(segment) = Segment::read(&frame, RxChecksum::Unknown) else {
+            panic!("no segment");
+        };
+        assert_eq!(segment.syn_options(&frame), (None, None));
     }
 }

@@ -1,0 +1,52 @@
+//! How connections end, and what is left of them.
+
+use super::segment::{FIN, RST};
+use super::*;
+
+#[test]
+fn one_that_did_not_read_and_ends_has_room_again_for_what_the_server_still_has() {
+    let mut scene = Scene::connected(AckPolicy::Each);
+    scene.transport.hold(0, true);
+    let mut sequence = FIRST;
+    for _ in 0..64 {
+        scene.tell(sequence, &[1; 1024]);
+        sequence += 1024;
+        scene.turn();
+    }
+    assert!(!scene.transport.finish(0), "the server has to end its half");
+    let sent = scene.turn();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert_eq!((sent[0].flags, sent[0].window), (ACK | FIN, u16::MAX));
+
+    scene.say(sequence, scene.at(1), ACK | PSH, WINDOW, b"the rest");
+    let answer = scene.turn().pop().expect("an answer");
+    assert_eq!(answer.acknowledged, sequence + 8);
+    scene.say(sequence + 8, scene.at(1), ACK | FIN, WINDOW, b"");
+    scene.turn();
+    assert!(matches!(scene.events.last(), Some(Event::Gone(0))), "{:?}", scene.events);
+}
+
+#[test]
+fn the_end_of_what_an_earlier_run_began_is_a_reset() {
+    let mut scene = Scene::connected(AckPolicy::Each);
+    let other = SocketAddrV4::new(*scene.client.ip(), 40_000);
+    scene.say_to(other, 5000, 77, (ACK | FIN | PSH, WINDOW), b"nobody has taken it");
+    let answers = scene.turn();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!((answers[0].flags, answers[0].sequence), (RST, 77));
+}
+
+#[test]
+fn a_fin_that_comes_again_to_one_that_has_ended_is_acknowledged() {
+    let mut scene = Scene::connected(AckPolicy::Each);
+    assert!(!scene.transport.finish(0));
+    scene.turn();
+    let end = scene.at(1);
+    for _ in 0..2 {
+        scene.say(FIRST, end, ACK | FIN, WINDOW, b"");
+        let answers = scene.turn();
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        assert_eq!((answers[0].flags, answers[0].acknowledged), (ACK, FIRST + 1));
+    }
+    assert!(matches!(scene.events[..], [Event::Connected(0), Event::Gone(0)]));
+}
