@@ -120,7 +120,6 @@ impl<T: Transport> Driver<T> {
             }
         }
         self.complain_of_closes();
-        let segments = self.transport.segments();
         let kept = self.kept();
         let Inbox { mut checker, delivery, stages, received, .. } = self.inbox;
         checker.finish(|publisher| self.shared.published_for_sure(publisher));
@@ -129,6 +128,8 @@ impl<T: Transport> Driver<T> {
             checker.offences.merge(offences);
             findings
         });
+        // The server is not to keep what nobody will answer for.
+        self.transport.reset_all();
         Outcome {
             delivery,
             stages,
@@ -139,7 +140,7 @@ impl<T: Transport> Driver<T> {
             traffic: Traffic { messages_received: received, ..self.traffic },
             longest_pause: self.transport.longest_pause(),
             kept,
-            segments,
+            segments: self.transport.segments(),
             hostile,
         }
     }
@@ -234,6 +235,7 @@ impl<T: Transport> Driver<T> {
             Event::Readable(client) => self.receive(client),
             Event::Writable(client) => self.agenda.wake(client),
             Event::Ended(client, reason) => self.ended(client, &reason),
+            Event::HalfOpen(client) => self.half_open(client),
             Event::Gone(client) => {
                 self.leaving -= 1;
                 self.gone(client);

@@ -18,6 +18,9 @@ pub(crate) enum Event {
     /// It is no more, or never came to be, and why. Of a client that is [held](Transport::hold)
     /// this comes in place of `Readable`.
     Ended(usize, String),
+    /// The server did not end its half of one that [`finish`](Transport::finish) ended within the
+    /// timeout, and it was reset. `Gone` follows.
+    HalfOpen(usize),
     /// The last that was left of one that [`finish`](Transport::finish) ended is gone.
     Gone(usize),
     /// Another thread has news.
@@ -32,6 +35,7 @@ impl Event {
             | Self::Readable(client)
             | Self::Writable(client)
             | Self::Ended(client, _)
+            | Self::HalfOpen(client)
             | Self::Gone(client) => Some(client),
             Self::Woken => None,
         }
@@ -84,6 +88,10 @@ pub(crate) trait Transport {
 
     /// Ends the connection at once, by a reset.
     fn reset(&mut self, client: usize);
+
+    /// Ends all connections that are left at the end of a run at once, by a reset, where the system
+    /// does not see to it.
+    fn reset_all(&mut self) {}
 
     /// The turn of the loop is over: whatever waits to be sent goes out.
     fn flush(&mut self) {}

@@ -59,6 +59,15 @@ impl<T: Transport> Driver<T> {
         }
     }
 
+    /// The server has not ended its half of a connection that was ended in order.
+    pub(super) fn half_open(&mut self, client: usize) {
+        let number = self.inbox.checker.number(client);
+        let timeout = self.shared.plan.timeout;
+        self.inbox.checker.offences.add(Offence::Protocol, 1, || {
+            format!("client {number}: the server did not end the TCP connection within {timeout:?}")
+        });
+    }
+
     /// At the end of a run that went well so far: who has not answered a Close by now never will.
     /// That is how a server that hangs is told from one that has nothing to say.
     pub(super) fn complain_of_closes(&mut self) {

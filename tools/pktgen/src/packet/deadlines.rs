@@ -53,6 +53,7 @@ impl<P: FramePort> PacketTransport<P> {
         let it = &mut self.clients[client as usize];
         if it.state == State::FinWait2 {
             self.abort(client);
+            events.push(Event::HalfOpen(client as usize));
             events.push(Event::Gone(client as usize));
             return;
         }

@@ -241,6 +241,7 @@ impl<P: FramePort> PacketTransport<P> {
             ipv6: false,
         });
         self.counts.segments_out += 1;
+        self.is_busy = true;
         self.port.send(self.now, frame, checksum);
     }
 }

@@ -49,6 +49,8 @@ const PORT_WAITING_MAX: usize = 128;
 /// Polls in a row that find nothing before the thread sleeps, and for how long it does.
 const IDLE_POLLS_MAX: u32 = 2000;
 const IDLE_SLEEP: Duration = Duration::from_micros(20);
+/// How long the port has to take what ends the connections that are left after a run.
+const RESET_MAX: Duration = Duration::from_secs(1);
 /// How often the next hop is asked for.
 const ARP_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -116,8 +118,10 @@ pub(crate) struct PacketTransport<P: FramePort> {
     /// When the next hop was asked for.
     asked: Option<Instant>,
     idle_polls: u32,
-    /// The last turn found something to do.
-    was_busy: bool,
+    /// Since the last poll began, something has come, happened, or been sent.
+    is_busy: bool,
+    /// How long the thread has slept since.
+    slept: Duration,
     busy_ns: u64,
     /// The clients' loop has begun, and the longest time between two of its polls.
     has_begun: bool,
@@ -152,7 +156,8 @@ impl<P: FramePort> PacketTransport<P> {
             look_for_next_hop: false,
             asked: None,
             idle_polls: 0,
-            was_busy: false,
+            is_busy: false,
+            slept: Duration::ZERO,
             busy_ns: 0,
             has_begun: false,
             longest_pause_ns: 0,
@@ -214,7 +219,7 @@ impl<P: FramePort> PacketTransport<P> {
         }
         self.look_after_timers(events);
         self.send_pending(events);
-        self.was_busy = !self.frames.is_empty() || !events.is_empty();
+        self.is_busy |= !self.frames.is_empty() || !events.is_empty();
     }
 
     /// Takes what has come from the port.
@@ -223,9 +228,11 @@ impl<P: FramePort> PacketTransport<P> {
         let since = self.now.saturating_duration_since(self.origin);
         let before_ns = self.now_ns;
         self.now_ns = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-        // All that the last turn did lies between the two readings.
-        if self.was_busy {
-            self.busy_ns += self.now_ns - before_ns;
+        // All that the last turn did lies between the two readings, what was sent after its poll
+        // included.
+        let slept_ns = u64::try_from(std::mem::take(&mut self.slept).as_nanos()).unwrap_or(0);
+        if std::mem::take(&mut self.is_busy) {
+            self.busy_ns += (self.now_ns - before_ns).saturating_sub(slept_ns);
         }
         // All arrivals in them have been read.
         self.frames.clear();
@@ -291,6 +298,7 @@ impl<P: FramePort> PacketTransport<P> {
         let Some(mut frame) = self.port.frame() else { return };
         if frame.resize(arp::FRAME_BYTES) {
             arp.write(&mut frame);
+            self.is_busy = true;
             self.port.send(self.now, frame, None);
         }
     }
@@ -299,13 +307,15 @@ impl<P: FramePort> PacketTransport<P> {
 impl<P: FramePort> Transport for PacketTransport<P> {
     fn poll(&mut self, patience: Duration, events: &mut Vec<Event>) -> io::Result<()> {
         self.turn(Instant::now(), events);
-        if self.was_busy || patience.is_zero() {
+        if self.is_busy || patience.is_zero() {
             self.idle_polls = 0;
         } else if self.idle_polls < IDLE_POLLS_MAX {
             self.idle_polls += 1;
             std::hint::spin_loop();
         } else {
+            let began = Instant::now();
             thread::sleep(patience.min(IDLE_SLEEP));
+            self.slept = began.elapsed();
         }
         Ok(())
     }
@@ -345,6 +355,22 @@ impl<P: FramePort> Transport for PacketTransport<P> {
 
     fn reset(&mut self, client: usize) {
         self.abort(number(client));
+    }
+
+    fn reset_all(&mut self) {
+        let (now, began) = (self.now, Instant::now());
+        let wait_for_room = |port: &mut P, waiting_max: usize| {
+            while port.waiting() > waiting_max && began.elapsed() < RESET_MAX {
+                port.flush(now);
+                thread::yield_now();
+            }
+        };
+        for client in 0..self.clients.len() {
+            wait_for_room(&mut self.port, PORT_WAITING_MAX);
+            self.abort(number(client));
+        }
+        self.port.flush(now);
+        wait_for_room(&mut self.port, 0);
     }
 
     fn flush(&mut self) {

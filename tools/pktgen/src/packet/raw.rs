@@ -60,6 +60,7 @@ impl<P: FramePort> RawPackets for PacketTransport<P> {
             return false;
         }
         frame.copy_from_slice(bytes);
+        self.is_busy = true;
         self.port.send(self.now, frame, None);
         true
     }

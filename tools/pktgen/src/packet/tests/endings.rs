@@ -50,3 +50,29 @@ fn a_fin_that_comes_again_to_one_that_has_ended_is_acknowledged() {
     }
     assert!(matches!(scene.events[..], [Event::Connected(0), Event::Gone(0)]));
 }
+
+#[test]
+fn one_whose_server_does_not_end_its_half_is_reset_after_a_while_and_told_of() {
+    let mut scene = Scene::connected(AckPolicy::Each);
+    assert!(!scene.transport.finish(0));
+    scene.turn();
+    scene.say(FIRST, scene.at(1), ACK, WINDOW, b"");
+    scene.turn();
+    let (_, after) = scene.wait_for(|segment| segment.has(RST));
+    assert!(after.abs_diff(Duration::from_secs(1)) < Duration::from_millis(10), "{after:?}");
+    let told = [&scene.events[1], &scene.events[2]];
+    assert!(matches!(told, [Event::HalfOpen(0), Event::Gone(0)]), "{told:?}");
+}
+
+#[test]
+fn what_is_left_at_the_end_of_a_run_is_reset() {
+    let mut scene = Scene::connected(AckPolicy::Each);
+    scene.send(b"it is under way");
+    scene.turn();
+    scene.transport.reset_all();
+    let resets = scene.turn();
+    assert_eq!(resets.len(), 1, "{resets:?}");
+    assert_eq!((resets[0].flags, resets[0].sequence), (RST | ACK, scene.at(15)));
+    scene.transport.reset_all();
+    assert_eq!(scene.turn(), [], "nothing is left");
+}

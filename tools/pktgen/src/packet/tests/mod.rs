@@ -1,6 +1,7 @@
 //! Clients whose server is played segment by segment, by a clock that goes on when a test says so.
 
 mod acceptance;
+mod busy;
 mod endings;
 mod loss;
 mod next_hop;
