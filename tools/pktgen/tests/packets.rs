@@ -58,8 +58,8 @@ fn messages_come_whole_and_in_order_over_a_wire_that_loses_doubles_and_reorders(
 
 #[test]
 fn messages_of_many_segments_go_both_ways_over_a_bad_wire() {
-    let json = good(&format!("echo --connections 4 --size 5000 --messages 60 {FAULTY}"));
-    assert_eq!(json["deliveries"], 60);
+    let json = good(&format!("echo --connections 4 --size 5000 --messages 300 {FAULTY}"));
+    assert_eq!(json["deliveries"], 300);
     assert!(segments(&json, "retransmitted") > 0, "{json}");
     assert!(segments(&json, "out_of_order") > 0, "{json}");
 }
