@@ -468,7 +468,7 @@ fn a_server_that_serves_bad_requests_is_found_out() {
 #[test]
 fn a_server_that_says_nothing_is_found_out_when_patience_ends() {
     let target = answers_with(b"");
-    let ran = run(&target, "garbage --bad 3 --connections 0 --duration 500ms --timeout 1s");
+    let ran = run(&target, "garbage --bad 3 --connections 0 --duration 2s --timeout 1s");
     assert_found_out(&ran, "wrong_answers", 1, "no answer within 1s");
 }
 
