@@ -16,6 +16,7 @@ import os
 import pathlib
 import platform
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -96,25 +97,29 @@ class Bench:
         log(f"  testpmd: frames of {frame_bytes} B")
         self.host.pages.need(HUGE_PAGES_RAW)
 
-        def testpmd(role, cpu, *flags):
+        # What both print each second is more than a pipe holds.
+        printed = self.host.out / "testpmd.log"
+
+        def testpmd(role, cpu, output, *flags):
             other = self.host.client_cpu if cpu == self.host.server_cpu else self.host.server_cpu
             command = ["dpdk-testpmd", "--no-pci", f"--file-prefix={self.host.prefix(role)}", "-m", "128"]
             command += [f"--lcores=0@{other},1@{cpu}", "--main-lcore=0", "--huge-unlink=always", "--vdev", self.host.memif_device(role)]
             command += ["--", "--auto-start", "--nb-cores=1", "--stats-period=1", "--no-lsc-interrupt", *flags]
-            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.PIPE, text=True)
+            return subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL, stdin=subprocess.PIPE)
 
         seconds = 2 if self.quick else self.seconds
-        receiver = testpmd("server", self.host.server_cpu, "--forward-mode=rxonly")
+        with printed.open("w") as output:
+            receiver = testpmd("server", self.host.server_cpu, output, "--forward-mode=rxonly")
         try:
             wait_until("testpmd serves", lambda: os.path.exists(self.host.memif))
-            sender = testpmd("client", self.host.client_cpu, "--forward-mode=txonly", f"--txpkts={frame_bytes}")
+            sender = testpmd("client", self.host.client_cpu, subprocess.DEVNULL, "--forward-mode=txonly", f"--txpkts={frame_bytes}")
             try:
                 time.sleep(seconds + 5)
             finally:
                 self.host.end(sender)
         finally:
             self.host.end(receiver)
-        rates = [int(rate) for rate in re.findall(r"Rx-pps:\s*(\d+)", receiver.stdout.read())]
+        rates = [int(rate) for rate in re.findall(r"Rx-pps:\s*(\d+)", printed.read_text())]
         rates = sorted(rate for rate in rates if rate > 0)
         if not rates:
             raise Fault("testpmd received nothing")
@@ -192,6 +197,8 @@ def guard(bench, page):
 
 
 def main():
+    # As an interrupt: what was started is ended, and huge pages are given back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", required=True)
     parser.add_argument("--out", required=True)

@@ -8,6 +8,7 @@ import argparse
 import json
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -118,6 +119,8 @@ def entry_of(line):
 
 
 def main():
+    # As an interrupt: what was started is ended, and huge pages are given back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", required=True)
     parser.add_argument("--out", required=True)
