@@ -269,7 +269,7 @@ impl<T: Transport> Driver<T> {
                     fault = inbox.take(shared, client, reader, bytes, at_ns, &mut read).err();
                 }
             }),
-            Client::Absent | Client::Connecting { .. } | Client::Leaving => {
+            Client::Absent | Client::Connecting { .. } | Client::Leaving { .. } => {
                 transport.read(client, |_, _| {})
             }
         };
@@ -341,7 +341,7 @@ impl<T: Transport> Driver<T> {
             }
             Client::Open(session) if session.closing => self.leave(client),
             Client::Open(_) => self.broken(client, Offence::Disconnected, reason),
-            Client::Absent | Client::Leaving => {}
+            Client::Absent | Client::Leaving { .. } => {}
         }
     }
 
@@ -356,6 +356,9 @@ impl<T: Transport> Driver<T> {
             self.inbox.checker.leave(client);
         }
         self.leave(client);
+        if let Client::Leaving { is_broken } = &mut self.clients[client] {
+            *is_broken = true;
+        }
     }
 
     /// Ends a connection in order.
@@ -369,7 +372,7 @@ impl<T: Transport> Driver<T> {
                 self.gone(client);
             } else {
                 self.leaving += 1;
-                self.clients[client] = Client::Leaving;
+                self.clients[client] = Client::Leaving { is_broken: false };
             }
         }
     }

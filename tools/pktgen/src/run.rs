@@ -163,8 +163,8 @@ impl Conductor<'_> {
         let mut counted = self.counted()?;
         if warmup.is_zero() {
             self.shared.begin_measuring();
+            self.began = Some((self.clock()?, 0));
         }
-        self.began = Some((self.clock()?, 0));
         self.begin_stages();
         self.enter(Phase::Run);
         if !warmup.is_zero() {

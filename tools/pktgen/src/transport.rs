@@ -133,8 +133,8 @@ pub(crate) trait RawPackets {
     /// The `n`th of the strays' addresses and ports. Addresses vary first.
     fn stray(&self, n: u64) -> SocketAddrV4;
 
-    /// Sends a SYN, whose answer nobody acknowledges.
-    fn send_syn(&mut self, source: SocketAddrV4, sequence: u32);
+    /// Sends a SYN, whose answer nobody acknowledges. Whether there was memory for it.
+    fn send_syn(&mut self, source: SocketAddrV4, sequence: u32) -> bool;
 
     /// Sends a frame as it is. Whether the port has taken it.
     fn send_frame(&mut self, frame: &[u8]) -> bool;

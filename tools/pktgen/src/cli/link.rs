@@ -263,10 +263,11 @@ fn clients(text: &str) -> Result<Ipv4Net, &'static str> {
     let network: Ipv4Net =
         text.parse().map_err(|_| "expected a network of IPv4, such as 10.1.0.0/16")?;
     // RFC 6890 and RFC 5771: this host, loopback, and all from multicast on.
-    match network.network().octets()[0] {
-        0 | 127 | 224.. => Err("expected addresses that a host may have"),
-        _ => Ok(network),
+    let [first, last] = [network.network(), network.broadcast()].map(|end| end.octets()[0]);
+    if first == 0 || last >= 224 || (first..=last).contains(&127) {
+        return Err("expected addresses that a host may have");
     }
+    Ok(network)
 }
 
 fn wire(text: &str) -> Result<WireOptions, String> {

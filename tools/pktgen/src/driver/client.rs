@@ -15,7 +15,10 @@ pub(super) enum Client {
     Upgrading(Box<Upgrading>),
     Open(Session),
     /// It has ended its connection, of which something is left.
-    Leaving,
+    Leaving {
+        /// The server has broken a rule before.
+        is_broken: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -56,7 +59,7 @@ impl Client {
         match self {
             Self::Connecting { began_ns } => Some(*began_ns),
             Self::Upgrading(upgrading) => Some(upgrading.began_ns),
-            Self::Absent | Self::Open(_) | Self::Leaving => None,
+            Self::Absent | Self::Open(_) | Self::Leaving { .. } => None,
         }
     }
 }

@@ -59,8 +59,12 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// The server has not ended its half of a connection that was ended in order.
+    /// The server has not ended its half of a connection that was ended in order. One that has broken
+    /// a rule before counts once.
     pub(super) fn half_open(&mut self, client: usize) {
+        if matches!(self.clients[client], Client::Leaving { is_broken: true }) {
+            return;
+        }
         let number = self.inbox.checker.number(client);
         let timeout = self.shared.plan.timeout;
         self.inbox.checker.offences.add(Offence::Protocol, 1, || {

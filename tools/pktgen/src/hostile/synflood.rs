@@ -36,7 +36,9 @@ impl Synflood {
             // Any number will do; no two in a row look alike (Knuth's multiplicative hash).
             #[expect(clippy::cast_possible_truncation, reason = "numbers wrap around")]
             let sequence = (self.syns as u32).wrapping_mul(2_654_435_761);
-            raw.send_syn(source, sequence);
+            if !raw.send_syn(source, sequence) {
+                return;
+            }
             self.syns += 1;
         }
     }

@@ -77,7 +77,8 @@ impl<P: FramePort> PacketTransport<P> {
         let is_known = it.state != State::SynSent;
         let words = Words {
             source: self.options.addresses.of(client, it.connection),
-            sequence: it.next,
+            // A window of nothing lets no number in but this one, whatever it was asked about by.
+            sequence: if is_known && it.window == 0 { it.unacknowledged } else { it.next },
             acknowledged: if is_known { it.expected } else { 0 },
             flags: if is_known { RST | ACK } else { RST },
             window: 0,

@@ -170,8 +170,13 @@ impl<P: FramePort> PacketTransport<P> {
         let it = &mut self.clients[client as usize];
         it.owed = 0;
         let sequence = if ahead == 0 && flags & (PSH | FIN) == 0 {
-            // Nothing in it; RFC 9293 section 3.10.7.4 wants the next number.
-            it.next
+            // Nothing in it; RFC 9293 section 3.10.7.4 wants the number behind all that was sent,
+            // though some of it may go out again. A window of nothing lets its own beginning in.
+            match self.outbox.get(it.outgoing) {
+                Some(_) if it.window == 0 => it.unacknowledged,
+                Some(outgoing) if is_before(it.next, outgoing.sent_max) => outgoing.sent_max,
+                _ => it.next,
+            }
         } else {
             #[expect(clippy::cast_possible_truncation, reason = "within the window")]
             it.unacknowledged.wrapping_add(ahead as u32)
@@ -217,7 +222,8 @@ impl<P: FramePort> PacketTransport<P> {
         });
     }
 
-    /// Sends a frame with so many bytes of options, or of payload, which `fill` writes.
+    /// Sends a frame with so many bytes of options, or of payload, which `fill` writes. Whether
+    /// there was memory for it; the port counts where there was none.
     #[inline]
     pub(super) fn send_segment(
         &mut self,
@@ -225,11 +231,11 @@ impl<P: FramePort> PacketTransport<P> {
         options_bytes: usize,
         payload_bytes: usize,
         fill: impl FnOnce(&super::Outbox, &mut [u8]),
-    ) {
-        // The port counts what it has no memory for. Whatever it was, it will be sent again.
-        let Some(mut frame) = self.port.frame() else { return };
+    ) -> bool {
+        // Whatever it is of a client's, it will be sent again.
+        let Some(mut frame) = self.port.frame() else { return false };
         if !frame.resize(HEADER_BYTES + options_bytes + payload_bytes) {
-            return;
+            return false;
         }
         fill(&self.outbox, &mut frame[HEADER_BYTES..]);
         self.template.write(&mut frame, words, options_bytes);
@@ -243,5 +249,6 @@ impl<P: FramePort> PacketTransport<P> {
         self.counts.segments_out += 1;
         self.is_busy = true;
         self.port.send(self.now, frame, checksum);
+        true
     }
 }

@@ -46,12 +46,12 @@ impl<P: FramePort> RawPackets for PacketTransport<P> {
         self.options.strays.map_or_else(first, |strays| strays.at(n))
     }
 
-    fn send_syn(&mut self, source: SocketAddrV4, sequence: u32) {
+    fn send_syn(&mut self, source: SocketAddrV4, sequence: u32) -> bool {
         let words = Words { source, sequence, acknowledged: 0, flags: SYN, window: u16::MAX };
         let mss = self.mss;
         self.send_segment(&words, SYN_OPTIONS_BYTES, 0, |_, bytes| {
             write_syn_options(bytes, mss, WINDOW_SCALE);
-        });
+        })
     }
 
     fn send_frame(&mut self, bytes: &[u8]) -> bool {

@@ -76,3 +76,17 @@ fn what_is_left_at_the_end_of_a_run_is_reset() {
     scene.transport.reset_all();
     assert_eq!(scene.turn(), [], "nothing is left");
 }
+
+#[test]
+fn a_reset_behind_a_probe_of_the_window_has_the_number_that_a_closed_window_lets_in() {
+    let mut scene = Scene::connected(AckPolicy::Each);
+    scene.say(FIRST, scene.at(0), ACK, 0, b"");
+    scene.turn();
+    scene.send(b"for later");
+    let (probe, _) = scene.wait_for(has_bytes);
+    assert_eq!((probe.sequence, probe.payload_bytes()), (scene.at(0), 1));
+    scene.transport.reset_all();
+    let resets = scene.turn();
+    assert_eq!(resets.len(), 1, "{resets:?}");
+    assert_eq!((resets[0].flags, resets[0].sequence), (RST | ACK, scene.at(0)));
+}

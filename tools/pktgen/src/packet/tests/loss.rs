@@ -112,3 +112,16 @@ fn bytes_that_are_sent_again_when_the_port_has_room_are_not_timed() {
     scene.turn();
     assert_eq!(scene.transport.clients[0].round_trip_us, before);
 }
+
+#[test]
+fn an_acknowledgement_has_the_number_behind_all_that_was_sent_though_some_goes_out_again() {
+    let mut scene = Scene::connected(AckPolicy::Each);
+    scene.send(&[1; 3000]);
+    let sent: u32 = scene.turn().iter().map(Segment::payload_bytes).sum();
+    assert_eq!(sent, 3000);
+    let (again, _) = scene.wait_for(has_bytes);
+    assert_eq!(again.sequence, scene.at(0));
+    scene.say(FIRST, scene.at(0), ACK | PSH, WINDOW, b"news");
+    let answer = scene.turn().pop().expect("an acknowledgement");
+    assert_eq!((answer.payload_bytes(), answer.sequence), (0, scene.at(3000)));
+}
