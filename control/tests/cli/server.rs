@@ -84,11 +84,17 @@ impl Server {
         self.exit_status_while(|_| {})
     }
 
-    /// Does something again and again until the end.
+    /// Does something again and again until the end. Not all the time: under Wine a signal to a
+    /// process that is just ending may never return.
     pub(crate) fn exit_status_while(&mut self, act: impl Fn(&Self)) -> Option<i32> {
+        const BETWEEN: Duration = Duration::from_millis(200);
         let start = Instant::now();
+        let mut last: Option<Instant> = None;
         loop {
-            act(self);
+            if last.is_none_or(|last| last.elapsed() >= BETWEEN) {
+                act(self);
+                last = Some(Instant::now());
+            }
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
                 return status.code();
             }
