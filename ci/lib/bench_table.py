@@ -305,6 +305,13 @@ def put_into(path, text, markers=MARKERS):
     path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
+def print_page(text, flag, markers=MARKERS):
+    """Prints it; `flag` is empty, or the name of a flag and the file that it is to stand in as well."""
+    print(text)
+    if flag:
+        put_into(pathlib.Path(flag[1]), text, markers)
+
+
 def describe(arguments):
     shown = [argument for argument in arguments if argument != "--write-readme"]
     names = re.findall(r"^model name\s*:\s*(.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
@@ -347,10 +354,7 @@ def main(arguments):
         case ["--describe", *rest]:
             print(json.dumps(describe(rest)))
         case [results, *rest] if not rest or (len(rest) == 2 and rest[0] == "--readme"):
-            text = Report(pathlib.Path(results).read_text().splitlines()).markdown()
-            print(text)
-            if rest:
-                put_into(pathlib.Path(rest[1]), text)
+            print_page(Report(pathlib.Path(results).read_text().splitlines()).markdown(), rest)
         case _:
             sys.exit(__doc__)
 

@@ -10,7 +10,7 @@ import pathlib
 import re
 import sys
 
-from bench_table import Spread, microseconds, nanoseconds, put_into, ratio, size, whole
+from bench_table import Spread, markdown_table, microseconds, nanoseconds, print_page, ratio, size, whole
 
 MARKERS = ("<!-- ci/bench paths: begin -->", "<!-- ci/bench paths: end -->")
 
@@ -125,7 +125,7 @@ class Page:
             f" {machine['server_cpu']}; the generator is on CPU {machine['client_cpu']}. Medians of {machine['repeats']} runs of {machine['seconds']} s, with the lowest and highest;"
             " ratios are taken within each repeat."
         )
-        parts.append(rows(["target", "", "measured", ""], self.goals))
+        parts.append(markdown_table(["target", "", "measured", ""], self.goals))
         parts.append("### Broadcast\n\n" + self.broadcast())
         parts.append("### Echo, connections, idle sessions\n\n" + self.others())
         if million := self.runs["dpdk", "million", 1_000_000, 64, 1]:
@@ -149,7 +149,7 @@ class Page:
                             f"{message} B, {window} in flight", name, whole(clients), rate.text(whole), self.cost(path, *key).text(nanoseconds),
                             self.latency("p50", path, *key).text(microseconds), self.latency("p99", path, *key).text(microseconds),
                         ])
-        return rows(["message", "path", "clients", "deliveries a second", "server CPU per delivery", "latency, median", "99th percentile"], lines)
+        return markdown_table(["message", "path", "clients", "deliveries a second", "server CPU per delivery", "latency, median", "99th percentile"], lines)
 
     def others(self):
         lines = []
@@ -165,7 +165,7 @@ class Page:
                 else:
                     figures = [("resident memory per session, without huge pages", self.client("server_rss_bytes_per_connection", *key).text(size))]
                 lines += [[scenario, path, whole(clients), name, value] for name, value in figures]
-        return rows(["", "path", "clients", "", ""], lines)
+        return markdown_table(["", "path", "clients", "", ""], lines)
 
     def million(self, run):
         client = run["client"]
@@ -179,7 +179,7 @@ class Page:
             ["time from publish to delivery, median", microseconds((client["latency_us"] or {}).get("p50", 0))],
             ["the last of all", microseconds((client["latency_us"] or {}).get("max", 0))],
         ]
-        return rows(["", ""], lines)
+        return markdown_table(["", ""], lines)
 
 
 def million_bytes(run):
@@ -187,18 +187,10 @@ def million_bytes(run):
     return (run["server_peak_bytes"] + run["server_huge_bytes"]) / run["clients"]
 
 
-def rows(head, lines):
-    table = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in table)
-
-
 def main(arguments):
     match arguments:
         case [results, *rest] if not rest or (len(rest) == 2 and rest[0] == "--page"):
-            text = Page(pathlib.Path(results).read_text().splitlines()).markdown()
-            print(text)
-            if rest:
-                put_into(pathlib.Path(rest[1]), text, MARKERS)
+            print_page(Page(pathlib.Path(results).read_text().splitlines()).markdown(), rest, MARKERS)
         case _:
             sys.exit(__doc__)
 

@@ -8,7 +8,7 @@ import pathlib
 import sys
 
 from bench_table import OURS, SERVERS, Report, Spread, client, latency, markdown_table, message_name, microseconds, nanoseconds
-from bench_table import put_into, ratio, size, whole
+from bench_table import print_page, ratio, size, whole
 
 MARKERS = ("<!-- ci/bench peers: begin -->", "<!-- ci/bench peers: end -->")
 MESSAGES = [(64, 1), (64, 16), (1024, 1), (1024, 16)]
@@ -79,10 +79,7 @@ class Page(Report):
 def main(arguments):
     match arguments:
         case [results, *rest] if not rest or (len(rest) == 2 and rest[0] == "--page"):
-            text = Page(pathlib.Path(results).read_text().splitlines()).markdown()
-            print(text)
-            if rest:
-                put_into(pathlib.Path(rest[1]), text, MARKERS)
+            print_page(Page(pathlib.Path(results).read_text().splitlines()).markdown(), rest, MARKERS)
         case _:
             sys.exit(__doc__)
 

@@ -13,7 +13,7 @@ import pathlib
 import re
 import sys
 
-from bench_table import put_into
+from bench_table import print_page
 
 MARKERS = ("<!-- ci/bench stages: begin -->", "<!-- ci/bench stages: end -->")
 
@@ -146,10 +146,7 @@ def table(few, many, deliveries):
 def main(arguments):
     match arguments:
         case [few, many, deliveries, *rest] if not rest or (len(rest) == 2 and rest[0] == "--page"):
-            text = table(Profile(few), Profile(many), int(deliveries))
-            print(text)
-            if rest:
-                put_into(pathlib.Path(rest[1]), text, MARKERS)
+            print_page(table(Profile(few), Profile(many), int(deliveries)), rest, MARKERS)
         case _:
             sys.exit(__doc__)
 
