@@ -134,7 +134,6 @@ impl From<HeaderError> for Refusal {
 /// The name of a status (RFC 9110 section 15, RFC 6585); that of its class where it has none here.
 pub(super) fn reason_phrase(status: u16) -> &'static str {
     match status {
-        101 => "Switching Protocols",
         200 => "OK",
         201 => "Created",
         202 => "Accepted",
